@@ -1,0 +1,184 @@
+"""Where in the user's code something happened: frames outside gradverify, and the statements there."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+@dataclass(frozen=True)
+class Location:
+    """A line of the user's code, and the function that holds it."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{shorten(self.file)}:{self.line}"
+
+
+UNKNOWN = Location("<unknown>", 0, "<unknown>")
+
+
+def shorten(file: str) -> str:
+    """The path relative to the working folder where it lies inside it, else as it is."""
+    try:
+        relative = os.path.relpath(file)
+    except (ValueError, OSError):  # another drive; a working folder that has gone
+        return file
+    return file if relative.startswith(os.pardir) else relative
+
+
+def is_users(file: str) -> bool:
+    """Whether a file is the user's: neither gradverify's, nor torch's, nor Python's own.
+
+    Frames of the latter two lie between the user's code and ours: torch's modes and hooks, a decorator of
+    contextlib, the metaclass that makes a case.
+    """
+    if file.startswith((_PACKAGE, _torch_folder(), "<frozen ")):
+        return False
+    return not file.startswith(_STANDARD_LIBRARY) or "-packages" in file  # site-packages, and Debian's dist-packages
+
+
+@lru_cache(maxsize=1)
+def _torch_folder() -> str:
+    # Wherever it was built or installed; looking for it does not import it.
+    spec = find_spec("torch")
+    return _PACKAGE if spec is None or spec.origin is None else os.path.dirname(spec.origin) + os.sep
+
+
+def caller() -> Location:
+    """The innermost frame of the user's code."""
+    frame = _users_frame()
+    return UNKNOWN if frame is None else _located(frame.f_code, frame.f_lineno)
+
+
+def caller_variables() -> dict[str, object]:
+    """The variables that the innermost frame of the user's code sees, its locals over its globals."""
+    frame = _users_frame()
+    return {} if frame is None else {**frame.f_globals, **frame.f_locals}
+
+
+def caller_stack(outermost: CodeType | None = None) -> tuple[Location, ...]:
+    """The frames of the user's code, innermost first, up to and including that of `outermost`.
+
+    Without `outermost`, or where it is not on the stack, the stack ends at gradverify's own frame that
+    called the user.
+    """
+    frame = _users_frame()
+    stack: list[Location] = []
+    while frame is not None and not _is_own(frame.f_code):
+        if is_users(frame.f_code.co_filename):
+            stack.append(_located(frame.f_code, frame.f_lineno))
+        if frame.f_code is outermost:
+            break
+        frame = frame.f_back
+    return tuple(stack)
+
+
+def called_by_gradverify() -> bool:
+    """Whether gradverify itself made the call that a `__torch_function__` of its own now handles."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_own(frame.f_code):
+        if is_users(frame.f_code.co_filename):
+            return False
+        frame = frame.f_back
+    return frame is not None
+
+
+def raised_at(traceback: TracebackType | None) -> Location | None:
+    """The innermost line of the user's code that a traceback passes through."""
+    found: Location | None = None
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if is_users(code.co_filename):
+            found = _located(code, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
+def raised_by_gradverify(traceback: TracebackType | None) -> bool:
+    """Whether what raised was called by gradverify itself: then the error is no user's."""
+    own = False
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        own = _is_own(code) or (own and not is_users(code.co_filename))
+        traceback = traceback.tb_next
+    return own
+
+
+def statement(location: Location) -> str | None:
+    """The whole statement at a location as it is written, or None where the source is not to be had.
+
+    Of a compound statement (`if`, `for`, `with`) this is the header.
+    """
+    holding = [span for span in _statements(location.file) if span.first <= location.line <= span.last]
+    if not holding:
+        return None
+    first, _, last = max(holding)  # what starts last is innermost
+    lines = [linecache.getline(location.file, number).rstrip() for number in range(first, last + 1)]
+    while not lines[-1] or lines[-1].lstrip().startswith("#"):  # between a header and what it holds
+        lines.pop()
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
+    return "\n".join(line[indent:] for line in lines)
+
+
+def _users_frame() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_users(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def _located(code: CodeType, line: int) -> Location:
+    return Location(code.co_filename, line, code.co_name)
+
+
+def _is_own(code: CodeType) -> bool:
+    # Under a torch mode every call of the user's passes through `__torch_function__`, and stays the user's.
+    return code.co_filename.startswith(_PACKAGE) and code.co_name != "__torch_function__"
+
+
+class _Span(NamedTuple):
+    first: int
+    column: int
+    last: int
+
+
+@lru_cache(maxsize=256)
+def _parse(source: str) -> tuple[_Span, ...]:
+    try:
+        with warnings.catch_warnings():  # such as of an escape in a string: the import has told of it already
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ()
+    statements = (node for node in ast.walk(tree) if isinstance(node, ast.stmt))
+    return tuple(_Span(node.lineno, node.col_offset, _last_line(node)) for node in statements)
+
+
+def _last_line(node: ast.stmt) -> int:
+    body: list[ast.stmt | ast.pattern] = getattr(node, "body", [])
+    body = body or [case.pattern for case in getattr(node, "cases", [])]
+    if not body:
+        return node.end_lineno or node.lineno
+    decorators: list[ast.expr] = getattr(body[0], "decorator_list", [])
+    first = decorators[0] if decorators else body[0]
+    return max(node.lineno, first.lineno - 1)
+
+
+def _statements(file: str) -> tuple[_Span, ...]:
+    linecache.checkcache(file)
+    return _parse("".join(linecache.getlines(file)))

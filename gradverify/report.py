@@ -1,0 +1,180 @@
+"""The results, as data: what a run found, with nothing that needs torch to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from gradverify.verdict import Origin, Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one pass over a candidate and its reference found; no verdict.
+
+    Attributes:
+        shape: of the reference; `candidate_shape` is the candidate's. Where they differ nothing else is
+            compared: the flags are False, the numbers nan.
+        dtype: of the reference, such as "float32"; `candidate_dtype` is the candidate's.
+        numel: the number of elements of the reference.
+        exact: every element is equal (0.0 equals -0.0, nan equals nothing), shape and dtype are too.
+        approximate: `torch.allclose` with its default tolerances, for the classic row of `cmp`.
+        maxdiff: the largest absolute difference; equal infinities differ by 0, nan wins.
+        index: where `maxdiff` is; None where there is no element.
+        candidate: the candidate's value at `index`.
+        reference: the reference's value at `index`.
+        max_ulp: the largest distance in units in the last place of the common dtype, between finite
+            elements; None where the dtypes differ.
+        relative_error: |candidate - reference| / |reference| in the Euclidean norm, over the elements that
+            are finite in both.
+        differing: how many elements differ.
+        candidate_nonfinite: how many of the candidate's elements are infinite or nan.
+        reference_nonfinite: the same for the reference.
+    """
+
+    shape: tuple[int, ...]
+    candidate_shape: tuple[int, ...]
+    dtype: str
+    candidate_dtype: str
+    numel: int
+    exact: bool
+    approximate: bool
+    maxdiff: float
+    index: tuple[int, ...] | None
+    candidate: float
+    reference: float
+    max_ulp: int | None
+    relative_error: float
+    differing: int
+    candidate_nonfinite: int
+    reference_nonfinite: int
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Comparison is neither true nor false: ask for .exact or .approximate")
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The element that differs most, in the pass that decided the verdict.
+
+    `allowed` is the largest difference that rounding explains there, None where nothing was measured.
+    """
+
+    index: tuple[int, ...]
+    candidate: float
+    reference: float
+    allowed: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One gradient of a report.
+
+    Attributes:
+        name: of the tensor whose gradient this is.
+        shape: of that tensor; dtype: at which it was judged.
+        verdict: the judgement; passed: whether the row counts as passed (`known` and `--strict` matter here).
+        origin: whether the statement introduced its error or inherited it; None where nothing is wrong, or
+            where it cannot be told.
+        file, line, source: the statement that assigned the gradient last; None where there is none.
+        hints: what else the user should know, a sentence each.
+        accuracy: error over that of autograd at the working precision; 1 is as accurate as autograd.
+        resolution: the smallest relative error that would have been noticed.
+        coverage: share of the non-zero reference elements that are larger than what was allowed.
+        nonfinite: how many elements were left out because the reference is not finite there.
+        worst: the element that differs most.
+        comparison: candidate and reference at the working precision.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    verdict: Verdict
+    passed: bool
+    origin: Origin | None = None
+    file: str | None = None
+    line: int | None = None
+    source: str | None = None
+    hints: tuple[str, ...] = ()
+    accuracy: float | None = None
+    resolution: float | None = None
+    coverage: float | None = None
+    nonfinite: int = 0
+    worst: Worst | None = None
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a case or a file gave no rows: the class of the error, what it says, and where.
+
+    `traceback` is that of the user's own code, where it raised; the message stands without it.
+    """
+
+    kind: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    traceback: str | None = None
+
+
+_ORDER = {Origin.INTRODUCED: 0, None: 1, Origin.INHERITED: 2}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verifying one case at one dtype, device and seed found.
+
+    `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
+    by hand. `notes` say what the run could not see.
+    """
+
+    case: str
+    dtype: str
+    device: str
+    seed: int
+    sizes: dict[str, int]
+    rows: tuple[Row, ...] = ()
+    derived: int = 0
+    named: int = 0
+    notes: tuple[str, ...] = ()
+    error: Failure | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed: no error, and every row passed."""
+        return self.error is None and all(row.passed for row in self.rows)
+
+    @property
+    def failed_rows(self) -> tuple[Row, ...]:
+        """The rows that failed: errors that were introduced first, inherited ones last, else as in the report."""
+        failed = [row for row in self.rows if not row.passed]
+        return tuple(sorted(failed, key=lambda row: _ORDER[row.origin]))
+
+    def __getitem__(self, name: str) -> Row:
+        """The row of the gradient called `name`."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no row {name!r}; the rows are {', '.join(row.name for row in self.rows)}")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Report is neither true nor false: ask for .passed")
+
+    def __str__(self) -> str:
+        # A renderer belongs to a higher floor; a report that prints itself is worth this one exception.
+        from gradverify.render.table import render_table
+
+        return render_table(self)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the results depend on besides the case: versions, platform, threads."""
+
+    gradverify: str
+    torch: str
+    python: str
+    platform: str
+    threads: int
+    devices: dict[str, str] = field(default_factory=dict)
