@@ -1,0 +1,220 @@
+"""verify: a case in, a report out; check raises instead."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from gradverify.assessment import assess
+from gradverify.case import Case, check_sizes, settings_of, sizes_of, with_sizes
+from gradverify.errors import GradientMismatch, GradverifyError, UsageError
+from gradverify.evaluation import draw_inputs
+from gradverify.measurement import run_pass
+from gradverify.report import Environment, Failure, Report
+from gradverify.scope import user_traceback
+from gradverify.settings import DEFAULTS, NOTHING, Settings, read_settings
+from gradverify.verdict import Verdict
+
+_QUICK_NOTE = (
+    "quick: judged in {dtype} alone, against autograd in {dtype}. It cannot see an error smaller than the resolution "
+    "shown, nor whether the precision is used well; run without quick for a verdict from float64"
+)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to run a case: a dtype, a device, a seed, and the settings that judge.
+
+    `quick` runs the working precision alone.
+    """
+
+    dtype: str
+    device: str
+    seed: int
+    settings: Settings = DEFAULTS
+    quick: bool = False
+
+
+def verify(
+    case: Case | type[Case],
+    *,
+    sizes: Mapping[str, int] | None = None,
+    seed: int | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    strict: bool | None = None,
+    partial: bool | None = None,
+    quick: bool = False,
+) -> Report:
+    """Verify every hand-derived gradient of a case against autograd.
+
+    Args:
+        case: a Case, or a class of it, which is made with its default sizes.
+        sizes: other values for some size fields.
+        seed: of the inputs; the first of the case's `seeds` where it is not given.
+        dtype: the working precision; the first of the case's `dtypes` where it is not given.
+        device: where to run; the first of the case's `devices` where it is not given.
+        strict: imprecise gradients fail.
+        partial: gradients not yet derived do not fail.
+        quick: run the working precision alone; the report's notes say what that cannot see.
+
+    Raises:
+        GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
+            raises); a gradient that is not right is a result, not an error.
+    """
+    overrides = read_settings({"seeds": seed, "dtypes": dtype, "devices": device, "strict": strict, "partial": partial})
+    made = with_sizes(_instance(case), sizes or {})
+    return _verify(made, configurations(made, overrides, quick=quick)[0])
+
+
+def check(
+    case: Case | type[Case],
+    *,
+    sizes: Mapping[str, int] | None = None,
+    seed: int | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    strict: bool | None = None,
+    partial: bool | None = None,
+    quick: bool = False,
+) -> Report:
+    """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
+
+    Raises:
+        GradientMismatch: if the report did not pass; its `report` holds everything.
+    """
+    report = verify(
+        case, sizes=sizes, seed=seed, dtype=dtype, device=device, strict=strict, partial=partial, quick=quick
+    )
+    if not report.passed:
+        raise GradientMismatch(str(report), report)
+    return report
+
+
+def configurations(
+    case: Case, overrides: Settings = NOTHING, defaults: Settings = NOTHING, *, quick: bool = False
+) -> list[Configuration]:
+    """Every way to run a case: the product of its devices, dtypes and seeds.
+
+    Args:
+        case: its own settings lie between the two others.
+        overrides: what the command line or a marker says.
+        defaults: what an ini file says.
+        quick: run the working precision alone.
+    """
+    settings = overrides.over(settings_of(case)).over(defaults).over(DEFAULTS)
+    return [
+        Configuration(dtype, device, seed, settings, quick)
+        for device in settings.devices or ()
+        for dtype in settings.dtypes or ()
+        for seed in settings.seeds or ()
+    ]
+
+
+def examine(case: Case, configuration: Configuration) -> Report:
+    """Verify a case; what the user got wrong becomes the report's error instead of an exception."""
+    try:
+        return _verify(case, configuration)
+    except GradverifyError as error:
+        return dataclasses.replace(_blank(case, configuration), error=failure_of(error))
+
+
+def failure_of(error: GradverifyError) -> Failure:
+    """What a report says of an error."""
+    where = error.location
+    return Failure(
+        kind=type(error).__name__,
+        message=error.message,
+        file=where.file if where else None,
+        line=where.line if where else None,
+        traceback=user_traceback(error),
+    )
+
+
+def describe_environment(devices: Iterable[str] = ("cpu",)) -> Environment:
+    """The environment that results depend on."""
+    from gradverify import __version__
+
+    names = {
+        device: torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or device
+        for device in devices
+    }
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Environment(__version__, torch.__version__, python, platform.platform(), torch.get_num_threads(), names)
+
+
+def _instance(case: Case | type[Case]) -> Case:
+    if isinstance(case, type) and issubclass(case, Case):
+        return case()
+    if isinstance(case, Case):
+        return case
+    raise UsageError(f"expected a Case or a subclass of it, got {case!r}")
+
+
+def _blank(case: Case, configuration: Configuration) -> Report:
+    return Report(
+        case=type(case).__name__,
+        dtype=configuration.dtype,
+        device=configuration.device,
+        seed=configuration.seed,
+        sizes=sizes_of(case),
+    )
+
+
+def _verify(case: Case, configuration: Configuration) -> Report:
+    check_sizes(case)
+    settings = configuration.settings
+    dtype = getattr(torch, configuration.dtype)
+    inputs = draw_inputs(
+        case, configuration.seed, dtype, _device(configuration.device), settings.constants or frozenset()
+    )
+    working = run_pass(case, inputs, dtype, partial=bool(settings.partial))
+    notes = (_QUICK_NOTE.format(dtype=configuration.dtype),) if configuration.quick else ()
+    judging, assessment = working, None
+    if configuration.quick:
+        assessment = assess(case, inputs, working, working, settings)
+        doubtful = [row.name for row in assessment.rows if row.verdict is Verdict.INCONCLUSIVE]
+        if doubtful:
+            # One ulp of float32 is coarse: a sum that cancels looks like a kink. Only float64 tells them apart.
+            notes = (f"quick: float64 was needed after all, because of {', '.join(doubtful)}",)
+            assessment = None
+    if assessment is None:
+        judging = run_pass(
+            case,
+            inputs,
+            torch.float64,
+            partial=bool(settings.partial),
+            cotangents=working.cotangents,
+            noise_of=working.candidates,
+        )
+        working = judging if dtype == torch.float64 else working
+        assessment = assess(case, inputs, working, judging, settings)
+    rows = assessment.rows
+    if not all(row.passed for row in rows):
+        # Imported only here: a run that passes pays for none of this.
+        from gradverify.origin import find_origins
+
+        rows = find_origins(case, inputs, working, judging, assessment)
+    given_outputs = set(working.forward.outputs) - set(working.candidates)
+    return dataclasses.replace(
+        _blank(case, configuration),
+        rows=rows,
+        derived=len(working.candidates),
+        named=len(set(working.forward.differentiable) - given_outputs),
+        notes=notes,
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: "Torch not compiled with CUDA enabled"
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"the device {name!r} cannot be used here: {reason}") from None
+    return device

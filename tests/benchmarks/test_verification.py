@@ -1,0 +1,86 @@
+"""What verifying costs, against the script that people write today: autograd, the hand-derived pass, three calls each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gradverify import verify
+from gradverify.case import with_sizes
+from gradverify.evaluation import draw_cotangents, draw_inputs, run_forward
+from gradverify.loader import cases_of, load_file
+from gradverify.trace import values_of
+
+ROOT = Path(__file__).parent.parent.parent
+ROWS = 10_000
+
+
+def three_layer_net():
+    (case,) = cases_of(load_file(ROOT / "cases" / "three_layer_net.py"))
+    return with_sizes(case, {"samples": ROWS})
+
+
+class Names(dict):
+    """A namespace for the bare script: the case's own code, without any recording."""
+
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__
+
+
+def bare_script(case):
+    """Forward, backward, the hand-derived pass, and the classic cmp of every gradient, all in float32."""
+    inputs = draw_inputs(case, 111111, torch.float32, torch.device("cpu"), frozenset())
+
+    def run():
+        t = Names({name: value.clone().requires_grad_() for name, value in inputs.values.items()})
+        loss = case.forward(t)
+        for value in t.values():
+            if not value.is_leaf:
+                value.retain_grad()
+        loss.backward()
+        d = Names(loss=torch.ones_like(loss))
+        with torch.no_grad():
+            case.backward(t, d)
+            for name, gradient in d.items():
+                if name != "loss":
+                    torch.all(gradient == t[name].grad).item()
+                    torch.allclose(gradient, t[name].grad)
+                    (gradient - t[name].grad).abs().max().item()
+
+    return run
+
+
+RUNS = {
+    "bare": lambda case: bare_script(case),
+    "verify": lambda case: lambda: verify(case),
+    "quick": lambda case: lambda: verify(case, quick=True),
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.benchmark(group="three-layer net, X of (10000, 10)")
+def test_three_layer_net(benchmark, run):
+    """Compare the medians of the group: verify takes at most 6 times the bare script, quick 1.5 times."""
+    benchmark.pedantic(RUNS[run](three_layer_net()), rounds=7, warmup_rounds=1)
+
+
+def test_ratios(capsys):
+    """The same, interleaved in one loop, so that a machine that slows down slows all three; prints the ratios."""
+    import statistics
+    import time
+
+    runs = {name: make(three_layer_net()) for name, make in RUNS.items()}
+    times = {name: [] for name in runs}
+    for round in range(6):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if round:
+                times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(one) for name, one in times.items()}
+    with capsys.disabled():
+        for name in ("verify", "quick"):
+            print(f"\n{name} / bare script: {medians[name] / medians['bare']:.2f}", file=sys.stderr)
