@@ -1,0 +1,47 @@
+"""A file that a run leaves behind: written whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from gradverify.errors import UsageError
+
+
+def check_writable(path: str) -> None:
+    """Find out before the work, not after it, that its result cannot be written.
+
+    Raises:
+        UsageError: if the folder does not exist or is closed, or the path is something else than a file.
+    """
+    real = os.path.realpath(path)
+    folder = os.path.dirname(real)
+    if os.path.exists(real) and not os.path.isfile(real):
+        raise UsageError(f"{path} is no regular file; give the path of a file to write")
+    if not os.path.isdir(folder):
+        raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{path} cannot be written: the folder {folder} does not allow it")
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file such that whoever reads it sees the old content or the new one, never a part.
+
+    Raises:
+        UsageError: if the folder does not take it; nothing is left behind.
+    """
+    real = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(real):
+            shutil.copymode(real, temporary)
+        os.replace(temporary, real)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)

@@ -1,0 +1,143 @@
+"""What a command works on: the arguments that select cases, and the cases and configurations they select."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradverify.errors import UsageError, did_you_mean
+from gradverify.location import shorten
+from gradverify.render import spelling
+from gradverify.settings import NOTHING, Settings
+
+if TYPE_CHECKING:
+    from gradverify.loader import Found
+    from gradverify.verification import Configuration
+
+# Where cases are looked for if the user names no place.
+DEFAULT_TARGET = "cases"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A case in one configuration."""
+
+    found: Found
+    configuration: Configuration
+
+    @property
+    def label(self) -> str:
+        """The case as pytest names its item: "LinearRegression[samples=100-float32]"."""
+        from gradverify.case import changed_sizes
+
+        case = self.found.case
+        sizes = [f"{name}={value}" for name, value in changed_sizes(case).items()]
+        return f"{type(case).__name__}[{'-'.join([*sizes, self.configuration.dtype])}]"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `-k` matches."""
+        return (self.label, shorten(self.found.location.file), self.configuration.device)
+
+
+def add_selection_arguments(parser: ArgumentParser) -> None:
+    """Declare the targets and `-k`."""
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="PATH",
+        help="a file, a folder, a dotted module or an entry point of gradverify.cases; PATH::CaseName is one case of "
+        f"it (default: the folder {DEFAULT_TARGET!r})",
+    )
+    parser.add_argument(
+        "-k",
+        dest="expression",
+        metavar="EXPRESSION",
+        default="",
+        help="only what matches, as in pytest: parts of Case[dtype], file and device, joined by and, or, not",
+    )
+
+
+def targets_of(options: Namespace) -> list[str]:
+    """The targets that the user named, or the default one.
+
+    Raises:
+        UsageError: if there is neither.
+    """
+    if options.targets:
+        return list(options.targets)
+    if os.path.isdir(DEFAULT_TARGET):
+        return [DEFAULT_TARGET]
+    raise UsageError(
+        f"no PATH was given, and there is no folder {DEFAULT_TARGET!r} here; name a file, a folder or a module"
+    )
+
+
+def parse_size(text: str) -> tuple[str, tuple[int, ...]]:
+    """The name and the values of `name=10,100`."""
+    name, equals, values = text.partition("=")
+    try:
+        numbers = tuple(int(value) for value in values.split(","))
+    except ValueError:
+        numbers = ()
+    if not (name and equals and numbers):
+        raise ArgumentTypeError(f"expected a name and integers, such as samples=10,100; got {text!r}")
+    return name, numbers
+
+
+def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]]) -> list[Found]:
+    """Each case once for every combination of the sizes that it has.
+
+    Raises:
+        UsageError: for a size that no case has, or a value that one cannot have.
+    """
+    from gradverify.case import sizes_of, with_sizes
+    from gradverify.loader import Found
+
+    values: dict[str, list[int]] = {}
+    for name, numbers in sizes:
+        values.setdefault(name, []).extend(numbers)
+    known = {name for one in found for name in sizes_of(one.case)}
+    for name in values:
+        if found and name not in known:
+            raise UsageError(f"--size: no case has a size {name!r}; {did_you_mean(name, sorted(known))}")
+    return [
+        Found(with_sizes(one.case, combination), one.location)
+        for one in found
+        for combination in _combinations({name: values[name] for name in sizes_of(one.case) if name in values})
+    ]
+
+
+def plan(
+    found: Iterable[Found], expression: str, overrides: Settings = NOTHING, *, quick: bool = False
+) -> list[Planned]:
+    """Every configuration of the cases that the expression selects.
+
+    Raises:
+        UsageError: for a malformed expression.
+    """
+    from gradverify.selection import Selection
+    from gradverify.verification import configurations
+
+    selection = Selection(expression)
+    planned = [Planned(one, each) for one in found for each in configurations(one.case, overrides, quick=quick)]
+    return [one for one in planned if selection.selects(one.names)]
+
+
+def nothing_selected(targets: Sequence[str], amount: int, expression: str) -> str:
+    """Why nothing is left, of so many cases, for the user to mend it."""
+    where = ", ".join(targets)
+    if amount:
+        return f"nothing selected: -k {expression!r} matches none of {spelling.several(amount, 'case')} in {where}"
+    return (
+        f"nothing selected: {where} holds no case; a case is a subclass of gradverify.Case that defines inputs, "
+        "forward and backward, in the file itself or listed in its CASES"
+    )
+
+
+def _combinations(values: Mapping[str, Iterable[int]]) -> list[dict[str, int]]:
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]

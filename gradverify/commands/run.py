@@ -1,0 +1,156 @@
+"""`gradverify run`: verify cases, show what was found, and write it down."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gradverify.artifact import check_writable, write_whole
+from gradverify.commands.command import Command, ExitCode
+from gradverify.commands.execution import INTERNAL, foreign_code, run_all
+from gradverify.commands.output import JSON, add_format_argument
+from gradverify.commands.plan import (
+    Planned,
+    add_selection_arguments,
+    nothing_selected,
+    parse_size,
+    plan,
+    resize,
+    targets_of,
+)
+from gradverify.progress import show_progress
+from gradverify.render import spelling
+from gradverify.render.color import wants_color
+from gradverify.render.json import render_json
+from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
+from gradverify.render.table import PLAIN, Style
+from gradverify.settings import DTYPES, Settings, read_settings
+
+if TYPE_CHECKING:
+    from gradverify.loader import Broken
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments of `run`."""
+    add_selection_arguments(parser)
+    parser.add_argument("--dtype", action="append", choices=DTYPES, help="verify at this working precision; repeatable")
+    parser.add_argument("--device", action="append", help="verify on this device, such as cuda; repeatable")
+    parser.add_argument("--seed", action="append", type=_parse_seed, help="draw the inputs from this seed; repeatable")
+    parser.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        type=parse_size,
+        metavar="NAME=10,100",
+        help="run each case that has this size at each of these values; repeatable",
+    )
+    parser.add_argument("--strict", action="store_true", help="a gradient that is right but imprecise fails")
+    parser.add_argument("--partial", action="store_true", help="a gradient that is not derived yet does not fail")
+    parser.add_argument(
+        "--quick", action="store_true", help="run the working precision alone; reports say what that cannot see"
+    )
+    parser.add_argument(
+        "--report",
+        choices=[one.value for one in Shown],
+        default=Shown.AUTO.value,
+        help="which tables to show; auto, the default, is all up to 10 cases, then a line for each that passed, "
+        "and the slowest five",
+    )
+    add_format_argument(parser)
+    parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
+
+
+def execute(options: Namespace) -> ExitCode:
+    """Run the cases that the options select.
+
+    Raises:
+        UsageError: for whatever does not fit, before anything runs.
+    """
+    # First what needs no torch, which takes seconds to import.
+    targets = targets_of(options)
+    if options.json is not None:
+        check_writable(options.json)
+
+    from gradverify.commands.devices import check_device
+    from gradverify.loader import find
+
+    overrides = _overrides(options)
+    for device in overrides.devices or ():
+        check_device(device)
+    with foreign_code():
+        findings = find(targets)
+        found = resize(findings.found, options.size)
+    planned = plan(found, options.expression, overrides, quick=options.quick)
+    for sentence in findings.unfinished:
+        print(f"note: {sentence}", file=sys.stderr)
+    if not planned and not findings.broken:
+        print(nothing_selected(targets, len(found), options.expression), file=sys.stderr)
+        return ExitCode.NOTHING
+    return _run(planned, findings.broken, options)
+
+
+COMMAND = Command("run", "verify cases and show what was found", add_arguments, execute)
+
+
+def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespace) -> ExitCode:
+    from gradverify.verification import describe_environment
+
+    environment = describe_environment({one.configuration.device for one in planned})
+    shown, is_json = Shown(options.report), options.format == JSON
+    style = PLAIN if is_json else Style(options.format, wants_color(sys.stdout))
+    total = len(planned) + len(broken)
+    outcomes: list[Outcome] = []
+    interrupted = False
+    try:
+        with show_progress(total) as progress:
+            for outcome in run_all(planned, broken, progress):
+                outcomes.append(outcome)
+                text = "" if is_json else render_outcome(outcome, shown, total, style=style)
+                if text:
+                    with progress.hidden():
+                        print(text, end="", flush=True)
+    except KeyboardInterrupt:
+        interrupted = True
+        print(f"interrupted: {len(outcomes)} of {spelling.several(total, 'case')} ran", file=sys.stderr)
+    finally:
+        # Also where stdout was closed on us (`| head`): what has run is not lost.
+        document = render_json([one.report for one in outcomes], environment)
+        if options.json is not None:
+            write_whole(options.json, document)
+    closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
+    print(closing, end="", flush=True)
+    return _exit_code(outcomes, interrupted)
+
+
+def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    errors = [one.report.error for one in outcomes if one.report.error is not None]
+    if any(error.kind == INTERNAL for error in errors):
+        return ExitCode.INTERNAL
+    return ExitCode.PASSED if all(one.report.passed for one in outcomes) else ExitCode.FAILED
+
+
+def _overrides(options: Namespace) -> Settings:
+    """The settings that the command line gives; each value counts once."""
+    several = {"dtypes": options.dtype, "devices": options.device, "seeds": options.seed}
+    flags = {"strict": options.strict, "partial": options.partial}
+    return read_settings(
+        {
+            **{name: list(dict.fromkeys(values)) for name, values in several.items() if values},
+            # A flag that is not given leaves the case its own setting.
+            **{name: True for name, given in flags.items() if given},
+        }
+    )
+
+
+def _parse_seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"expected an integer, got {text!r}") from None
+    if not -(2**63) <= seed < 2**64:  # what torch.Generator takes
+        raise ArgumentTypeError(f"expected an integer of 64 bits, got {text}")
+    return seed

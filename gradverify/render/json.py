@@ -1,0 +1,135 @@
+"""Reports as a JSON document, and back; the README says what each name means."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from gradverify.errors import UsageError, did_you_mean
+from gradverify.report import Environment, Report
+
+# Raised when a document that was valid no longer is; a new key is no such change.
+SCHEMA = 1
+
+# JSON has no spelling of its own for these.
+_NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def render_json(reports: Iterable[Report], environment: Environment) -> str:
+    """The document of some reports: ASCII, indented, with every non-finite number as a string."""
+    document = {
+        "schema": SCHEMA,
+        "environment": _plain(environment),
+        "reports": [{**_plain(report), "passed": report.passed} for report in reports],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def read_json(text: str) -> tuple[Environment, list[Report]]:
+    """The environment and the reports of a document, exactly as they were rendered.
+
+    Raises:
+        UsageError: if the text is no such document; the message names the key that is at fault.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"this is no JSON: {error}; was the file cut short?") from None
+    if not isinstance(document, dict) or "schema" not in document:
+        raise UsageError("this is no document of gradverify: it has no `schema`; --json writes one")
+    schema = document["schema"]
+    if type(schema) is not int or schema != SCHEMA:
+        newer = type(schema) is int and schema > SCHEMA
+        remedy = "upgrade gradverify to read it" if newer else "write it again with this version of gradverify"
+        raise UsageError(f"the document has schema {schema!r}, this version of gradverify reads {SCHEMA}; {remedy}")
+    for key in ("environment", "reports"):
+        if key not in document:
+            raise UsageError(f"the document has no `{key}`; was the file cut short or edited?")
+    environment = _read(Environment, document["environment"], "environment")
+    return environment, _read(list[Report], document["reports"], "reports")
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, tuples and numbers as what JSON has."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _read(kind: Any, value: Any, path: str) -> Any:
+    """A value of the annotated kind; `path` says in messages where in the document it is."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):  # X | None is the only one in use
+        return None if value is None else _read(arguments[0], value, path)
+    if dataclasses.is_dataclass(kind):
+        return _read_fields(kind, _expect(dict, value, path), path)
+    if origin is dict:
+        return {key: _read(arguments[1], one, f"{path}.{key}") for key, one in _expect(dict, value, path).items()}
+    if origin in (tuple, list):
+        items = _expect(list, value, path)
+        return origin(_read(arguments[0], one, f"{path}[{number}]") for number, one in enumerate(items))
+    if issubclass(kind, Enum):
+        return _read_member(kind, value, path)
+    if kind is float:
+        return _read_number(value, path)
+    return _expect(kind, value, path)
+
+
+def _read_fields(kind: Any, values: dict[str, Any], path: str) -> Any:
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if field.name not in values and not optional:
+            raise UsageError(f"{path} has no `{field.name}`; was the file edited?")
+    # A key that this version does not know comes from a later one, and is left out.
+    known = [field.name for field in dataclasses.fields(kind) if field.name in values]
+    return kind(**{name: _read(hints[name], values[name], f"{path}.{name}") for name in known})
+
+
+def _read_member(kind: type[Enum], value: Any, path: str) -> Enum:
+    members = {member.value: member for member in kind}
+    if not isinstance(value, str) or value not in members:
+        raise UsageError(f"{path} is {_spell(value)}, no {kind.__name__.lower()}; {did_you_mean(str(value), members)}")
+    return members[value]
+
+
+def _read_number(value: Any, path: str) -> float:
+    if isinstance(value, str) and value in _NONFINITE:
+        return _NONFINITE[value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        _refuse("a number", value, path)
+    try:
+        return float(value)
+    except OverflowError:
+        _refuse("a number that fits in 64 bits", value, path)
+
+
+def _expect(kind: type, value: Any, path: str) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        _refuse(_NAMES[kind], value, path)
+    return value
+
+
+_NAMES = {dict: "an object", list: "a list", str: "a string", int: "an integer", bool: "true or false"}
+
+
+def _refuse(expected: str, value: Any, path: str) -> NoReturn:
+    raise UsageError(f"{path} is {_spell(value)}, expected {expected}; was the file edited?")
+
+
+def _spell(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

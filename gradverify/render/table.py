@@ -1,0 +1,250 @@
+"""A report as a table of its gradients, opened by a line that tells the whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tabulate import tabulate, tabulate_formats
+
+from gradverify.errors import UsageError, did_you_mean
+from gradverify.location import shorten
+from gradverify.render import spelling
+from gradverify.render.color import Color, paint
+from gradverify.render.explanation import explain_failure, explain_rows, tell
+from gradverify.report import Report, Row
+from gradverify.verdict import Origin, Verdict
+
+MARKDOWN = "markdown"
+# The two html formats are left to a page of its own: one of them does not escape names.
+FORMATS = (*(one for one in tabulate_formats if "html" not in one), MARKDOWN)
+
+# How a bar inside a cell is spelt where bars separate cells. The formats made for the eye are not here.
+_BARS = {
+    "asciidoc": r"\|",
+    "github": r"\|",
+    "jira": r"\|",
+    "mediawiki": "&#124;",
+    "moinmoin": "&#124;",
+    "orgtbl": r"\vert{}",
+    "pipe": r"\|",
+    "textile": "&#124;",
+    "youtrack": r"\|",
+}
+_MARKUP = frozenset({*_BARS, MARKDOWN, "latex", "latex_raw", "latex_booktabs", "latex_longtable", "rst", "tsv"})
+
+# Verdicts of gradients that were derived, and found right.
+_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE})
+# Verdicts that say what the gradient is; the other failing ones say what is not known of it.
+_FAULTY = frozenset({Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE})
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a report is laid out.
+
+    Attributes:
+        format: one of FORMATS; "markdown" is GitHub's table under a heading.
+        color: whether verdicts are coloured; formats that other programs read never are.
+
+    Raises:
+        UsageError: for an unknown format.
+    """
+
+    format: str = "simple"
+    color: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise UsageError(f"unknown format {self.format!r}; {did_you_mean(self.format, FORMATS)}")
+
+    @property
+    def is_colored(self) -> bool:
+        """Whether colours are wanted and the format bears them."""
+        return self.color and self.format not in _MARKUP
+
+    def layout(self, cells: list[list[str]], headers: list[str], aligned: list[str]) -> str:
+        """A table of cells that are text already."""
+        format = "github" if self.format == MARKDOWN else self.format
+        bar = _BARS.get(format, "|")
+        return tabulate(
+            [[cell.replace("|", bar) for cell in row] for row in cells],
+            headers=headers,
+            tablefmt=format,
+            colalign=aligned if cells else None,
+            disable_numparse=True,
+        )
+
+
+PLAIN = Style()
+
+
+def render_table(report: Report, *, style: Style = PLAIN, seconds: float | None = None) -> str:
+    """The headline, the table of gradients, and an explanation of each that failed.
+
+    Args:
+        report: what to show.
+        style: the format of the table, and whether to colour.
+        seconds: how long the case took, where that is known.
+    """
+    color = Color.GOOD if report.passed else Color.BAD
+    opening = paint(headline(report, seconds=seconds), color, enabled=style.is_colored)
+    paragraphs = [f"### {opening}" if style.format == MARKDOWN else opening]
+    if report.error is not None:
+        paragraphs += _quoted(explain_failure(report.error), style)
+    if report.rows:
+        paragraphs.append(_rows(report, style))
+    if not report.passed and report.dtype:
+        paragraphs.append(_setting(report, seconds))
+    paragraphs += [f"note: {spelling.one_line(note)}" for note in report.notes]
+    for paragraph in explain_rows(report.failed_rows):
+        paragraphs += _quoted(paragraph, style)
+    return "\n\n".join(paragraphs)
+
+
+def headline(report: Report, *, seconds: float | None = None) -> str:
+    """One line that tells the whole story: the case, how many of its gradients are right, the first that is not."""
+    label = label_of(report)
+    if report.error is not None:
+        where = _place(report.error.file, report.error.line)
+        first = next(iter(spelling.lines(report.error.message)), report.error.kind)
+        return f"{label}: {first}{where}"
+    failed = report.failed_rows
+    if failed:
+        first_failed = failed[0]
+        what = "wrong" if all(row.verdict in _FAULTY for row in failed) else "failed"
+        inherited = sum(row.origin is Origin.INHERITED for row in failed)
+        rest = f", {inherited} of them inherited" if inherited else ""
+        return (
+            f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
+            f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {tell(first_failed)}"
+            f"{_place(first_failed.file, first_failed.line)}"
+        )
+    return f"{label}: {_successes(report)} · {_setting(report, seconds)}"
+
+
+def label_of(report: Report) -> str:
+    """The case and its dtype, as pytest names the item: "LinearRegression[float32]"."""
+    name = spelling.one_line(report.case)
+    return f"{name}[{report.dtype}]" if report.dtype else name
+
+
+def _successes(report: Report) -> str:
+    derived = f"{report.derived} of {spelling.several(report.named, 'named tensor')} derived"
+    judged = [row for row in report.rows if row.verdict not in (Verdict.GIVEN, Verdict.MISSING)]
+    if not judged:
+        return f"nothing to judge yet ({derived})"
+    right = sum(row.verdict in _RIGHT for row in judged)
+    parts = [f"{right} of {spelling.several(len(judged), 'gradient')} right"]
+    parts += [
+        f"{amount} {verdict}"
+        for verdict in (Verdict.IMPRECISE, Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING)
+        if (amount := sum(row.verdict is verdict for row in report.rows))
+    ]
+    return f"{', '.join(parts)} ({derived})"
+
+
+def _setting(report: Report, seconds: float | None) -> str:
+    parts = [", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())]
+    if report.dtype:  # what did not import ran nowhere
+        parts += [spelling.one_line(report.device), f"seed {report.seed}"]
+        parts += [] if seconds is None else [spelling.duration(seconds)]
+    return " · ".join(part for part in parts if part)
+
+
+def _place(file: str | None, line: int | None) -> str:
+    if file is None:
+        return ""
+    return f", at {spelling.one_line(shorten(file))}" + (f":{line}" if line else "")
+
+
+def _quoted(paragraph: str, style: Style) -> list[str]:
+    """Text with an indentation that matters, fenced where the format would run its lines together."""
+    if not paragraph:
+        return []
+    if style.format != MARKDOWN:
+        return [paragraph]
+    fence = "```"
+    while fence in paragraph:
+        fence += "`"
+    return [f"{fence}text\n{paragraph}\n{fence}"]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column: its cells are text, or None where there is nothing to say."""
+
+    header: str
+    cell: Callable[[Row], str | None]
+    aligned: str = "right"
+
+
+def _rows(report: Report, style: Style) -> str:
+    cells = {column: [column.cell(row) for row in report.rows] for column in _columns(report, style)}
+    # A column in which no row has anything to say (accuracy of a quick run, say) only takes room.
+    shown = {column: texts for column, texts in cells.items() if any(text is not None for text in texts)}
+    return style.layout(
+        [[text or "" for text in row] for row in zip(*shown.values(), strict=True)],
+        [column.header for column in shown],
+        [column.aligned for column in shown],
+    )
+
+
+def _columns(report: Report, style: Style) -> tuple[_Column, ...]:
+    one_file = len({row.file for row in report.rows if row.file}) == 1
+
+    def line(row: Row) -> str | None:
+        if row.line is None:
+            return None
+        return str(row.line) if one_file else f"{spelling.one_line(shorten(row.file or ''))}:{row.line}"
+
+    return (
+        _Column("gradient", lambda row: spelling.name(row.name), "left"),
+        _Column("shape", lambda row: str(row.shape), "left"),
+        _Column("dtype", lambda row: None if row.dtype == report.dtype else row.dtype, "left"),
+        _Column("verdict", lambda row: _verdict(row, style), "left"),
+        _Column("origin", lambda row: None if row.origin is None else row.origin.value, "left"),
+        _Column("max diff", _maxdiff),
+        _Column("max ulp", _max_ulp),
+        _Column("accuracy", lambda row: None if row.accuracy is None else spelling.ratio(row.accuracy)),
+        _Column("resolution", lambda row: None if row.resolution is None else spelling.number(row.resolution)),
+        _Column("coverage", lambda row: None if row.coverage is None else spelling.share(row.coverage)),
+        _Column("nonfinite", _nonfinite),
+        _Column("line", line),
+    )
+
+
+def _verdict(row: Row, style: Style) -> str:
+    """The verdict, marked where the row fails: a setting can fail a row whose verdict alone would pass."""
+    text = row.verdict.value if row.passed else f"{row.verdict} ✗"
+    if not row.passed:
+        color = Color.BAD
+    else:
+        color = Color.GOOD if row.verdict in (Verdict.EXACT, Verdict.OK) else Color.DOUBTFUL
+    return paint(text, color, enabled=style.is_colored)
+
+
+def _maxdiff(row: Row) -> str | None:
+    comparison = row.comparison
+    if comparison is None or comparison.candidate_shape != comparison.shape:
+        return None
+    return spelling.number(comparison.maxdiff)
+
+
+def _max_ulp(row: Row) -> str | None:
+    comparison = row.comparison
+    if comparison is None or comparison.candidate_shape != comparison.shape or comparison.max_ulp is None:
+        return None
+    return spelling.count(comparison.max_ulp)
+
+
+def _nonfinite(row: Row) -> str | None:
+    """How many elements were left out because the reference is not finite; the candidate's where they differ."""
+    comparison = row.comparison
+    own, reference = (
+        (comparison.candidate_nonfinite, comparison.reference_nonfinite) if comparison is not None else (0, 0)
+    )
+    left_out = max(row.nonfinite, reference)
+    if own != reference:
+        return f"{left_out}, candidate {own}"
+    return str(left_out) if left_out else None

@@ -1,0 +1,105 @@
+"""Reports made up for the tests of the renderers."""
+
+from __future__ import annotations
+
+import math
+
+from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
+from gradverify.verdict import Verdict
+
+FILE = "cases/sample.py"
+ENVIRONMENT = Environment("0.1.0", "2.13.0", "3.11.7", "Linux", 2, {"cpu": "cpu"})
+
+
+def comparison(shape: tuple[int, ...] = (10, 1), **changes: object) -> Comparison:
+    """Equal tensors, except for the changes."""
+    values: dict[str, object] = {
+        "shape": shape,
+        "candidate_shape": shape,
+        "dtype": "float32",
+        "candidate_dtype": "float32",
+        "numel": math.prod(shape),
+        "exact": True,
+        "approximate": True,
+        "maxdiff": 0.0,
+        "index": (0,) * len(shape),
+        "candidate": 0.5,
+        "reference": 0.5,
+        "max_ulp": 0,
+        "relative_error": 0.0,
+        "differing": 0,
+        "candidate_nonfinite": 0,
+        "reference_nonfinite": 0,
+    }
+    return Comparison(**{**values, **changes})  # type: ignore[arg-type]  # loosely typed on purpose
+
+
+def row(name: str = "W", **changes: object) -> Row:
+    """A gradient that is exact, except for the changes."""
+    values: dict[str, object] = {
+        "name": name,
+        "shape": (10, 1),
+        "dtype": "float32",
+        "verdict": Verdict.EXACT,
+        "passed": True,
+        "file": FILE,
+        "line": 12,
+        "source": f"d.{name} = ...",
+        "accuracy": 1.0,
+        "resolution": 1.25e-13,
+        "coverage": 1.0,
+        "comparison": comparison(),
+    }
+    return Row(**{**values, **changes})  # type: ignore[arg-type]  # the same
+
+
+def report(*rows: Row, **changes: object) -> Report:
+    """A report of these rows."""
+    values: dict[str, object] = {
+        "case": "Sample",
+        "dtype": "float32",
+        "device": "cpu",
+        "seed": 111111,
+        "sizes": {"samples": 10},
+        "rows": rows,
+        "derived": len(rows),
+        "named": len(rows) + 1,
+    }
+    return Report(**{**values, **changes})  # type: ignore[arg-type]  # the same
+
+
+SHAPE = row(
+    "b",
+    shape=(1,),
+    verdict=Verdict.SHAPE,
+    passed=False,
+    line=88,
+    source="d.b = d.logits.sum(0, keepdim=True)",
+    hints=("its shape is (1, 1), its tensor's (1,)",),
+    accuracy=None,
+    resolution=None,
+    coverage=None,
+    comparison=comparison((1,), candidate_shape=(1, 1), maxdiff=math.nan, index=None, max_ulp=None, exact=False),
+)
+WRONG = row(
+    "W",
+    verdict=Verdict.WRONG,
+    passed=False,
+    line=87,
+    source="d.W = (\n    t.X.T @ d.logits\n)",
+    hints=("agrees to 9 digits",),
+    worst=Worst((3, 0), 0.123456789012, 0.1234567889, 2.5e-16),
+    comparison=comparison(exact=False, maxdiff=3.4e10, max_ulp=123456789, differing=7),
+)
+CRASHED = report(
+    rows=(),
+    derived=0,
+    named=0,
+    error=Failure(
+        "CaseRaised",
+        "backward raised ValueError in the float32 pass: bad\nsecond line",
+        "cases/sample.py",
+        40,
+        'Traceback (most recent call last):\n  File "cases/sample.py", line 40, in backward\nValueError: bad',
+    ),
+)

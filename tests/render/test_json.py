@@ -1,0 +1,203 @@
+"""Reports as JSON and back: nothing is lost, and a broken document is told where it is broken."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import CRASHED, ENVIRONMENT, SHAPE, WRONG, comparison, report, row
+
+from gradverify.errors import UsageError
+from gradverify.render.json import SCHEMA, read_json, render_json
+from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
+from gradverify.verdict import Origin, Verdict
+
+SAMPLES = [
+    [],
+    [report(row("W"), SHAPE, WRONG, notes=("quick",)), CRASHED],
+    [report(row("W", origin=Origin.INTRODUCED, comparison=None, file=None, line=None, source=None))],
+    [report(row("データ\n\ud800"))],
+    [report(*(row(f"d{i}", verdict=verdict, passed=not verdict.fails) for i, verdict in enumerate(Verdict)))],
+]
+
+
+def same(left, right):
+    """Equality under which nan equals itself."""
+    return repr(left) == repr(right)
+
+
+@pytest.mark.parametrize("reports", SAMPLES)
+def test_reading_is_the_inverse_of_rendering(reports):
+    environment, read = read_json(render_json(reports, ENVIRONMENT))
+    assert environment == ENVIRONMENT
+    assert same(read, reports)
+
+
+floats = st.floats()
+optional = st.none() | floats
+texts = st.text(st.characters(exclude_categories=()), max_size=8)
+shapes = st.lists(st.integers(0, 9), max_size=3).map(tuple)
+comparisons = st.builds(
+    Comparison,
+    shape=shapes,
+    candidate_shape=shapes,
+    dtype=texts,
+    candidate_dtype=texts,
+    numel=st.integers(0),
+    exact=st.booleans(),
+    approximate=st.booleans(),
+    maxdiff=floats,
+    index=st.none() | shapes,
+    candidate=floats,
+    reference=floats,
+    max_ulp=st.none() | st.integers(0),
+    relative_error=floats,
+    differing=st.integers(0),
+    candidate_nonfinite=st.integers(0),
+    reference_nonfinite=st.integers(0),
+)
+rows = st.builds(
+    Row,
+    name=texts,
+    shape=shapes,
+    dtype=texts,
+    verdict=st.sampled_from(Verdict),
+    passed=st.booleans(),
+    origin=st.none() | st.sampled_from(Origin),
+    file=st.none() | texts,
+    line=st.none() | st.integers(1),
+    source=st.none() | texts,
+    hints=st.lists(texts, max_size=2).map(tuple),
+    accuracy=optional,
+    resolution=optional,
+    coverage=optional,
+    nonfinite=st.integers(0),
+    worst=st.none() | st.builds(Worst, shapes, floats, floats, optional),
+    comparison=st.none() | comparisons,
+)
+reports = st.builds(
+    Report,
+    case=texts,
+    dtype=texts,
+    device=texts,
+    seed=st.integers(),
+    sizes=st.dictionaries(texts, st.integers(), max_size=2),
+    rows=st.lists(rows, max_size=2).map(tuple),
+    derived=st.integers(0),
+    named=st.integers(0),
+    notes=st.lists(texts, max_size=2).map(tuple),
+    error=st.none() | st.builds(Failure, texts, texts, st.none() | texts, st.none() | st.integers(), st.none() | texts),
+)
+
+
+@given(st.lists(reports, max_size=2))
+def test_reading_is_the_inverse_of_rendering_whatever_the_report(several):
+    text = render_json(several, ENVIRONMENT)
+    assert text.isascii()
+    assert same(read_json(text)[1], several)
+
+
+def test_the_names_are_those_of_the_documentation():
+    document = json.loads(render_json([report(WRONG)], ENVIRONMENT))
+    assert list(document) == ["schema", "environment", "reports"]
+    assert document["schema"] == SCHEMA == 1
+    (one,) = document["reports"]
+    assert {"case", "dtype", "device", "seed", "sizes", "passed", "error", "rows", "derived", "named", "notes"} <= set(
+        one
+    )
+    (first,) = one["rows"]
+    assert {"name", "shape", "dtype", "verdict", "passed", "origin", "file", "line", "source", "hints"} <= set(first)
+    assert {"accuracy", "resolution", "coverage", "nonfinite", "worst", "comparison"} <= set(first)
+    assert set(first["worst"]) == {"index", "candidate", "reference", "allowed"}
+    numbers = {"exact", "approximate", "maxdiff", "max_ulp", "relative_error", "differing"}
+    assert numbers <= set(first["comparison"])
+    assert first["verdict"] == "wrong"
+
+
+@pytest.mark.parametrize(("one", "passed"), [(report(row()), True), (report(WRONG), False), (CRASHED, False)])
+def test_each_report_says_whether_it_passed(one, passed):
+    assert json.loads(render_json([one], ENVIRONMENT))["reports"][0]["passed"] is passed
+
+
+def test_numbers_that_are_not_finite_are_strings():
+    odd = report(row(accuracy=math.inf, resolution=-math.inf, comparison=comparison(maxdiff=math.nan)))
+    (one,) = json.loads(render_json([odd], ENVIRONMENT), parse_constant=pytest.fail)["reports"]
+    (first,) = one["rows"]
+    assert (first["accuracy"], first["resolution"], first["comparison"]["maxdiff"]) == ("inf", "-inf", "nan")
+
+
+def changed(path, value):
+    """A valid document with the value at a path replaced, or removed where the value is `...`."""
+    document = json.loads(render_json([report(WRONG)], ENVIRONMENT))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return json.dumps(document)
+
+
+ROW = ("reports", 0, "rows", 0)
+
+BROKEN = [
+    ("", "this is no JSON: .*; was the file cut short?"),
+    (render_json([], ENVIRONMENT)[:-20], "this is no JSON: .*; was the file cut short?"),
+    ("[" * 100_000, "this is no JSON: "),
+    ("[]", "no document of gradverify: it has no `schema`"),
+    ('{"reports": []}', "no document of gradverify: it has no `schema`"),
+    (changed(["schema"], 2), "has schema 2, this version of gradverify reads 1; upgrade gradverify"),
+    (changed(["schema"], 0), "has schema 0, this version of gradverify reads 1; write it again"),
+    (changed(["schema"], True), "has schema True"),
+    (changed(["schema"], "1"), "has schema '1'"),
+    (changed(["reports"], ...), "the document has no `reports`"),
+    (changed(["environment"], ...), "the document has no `environment`"),
+    (changed(["reports"], {}), "^reports is {}, expected a list"),
+    (changed(["environment", "threads"], "two"), 'environment.threads is "two", expected an integer'),
+    (changed(["reports", 0, "case"], ...), r"reports\[0\] has no `case`"),
+    (changed(["reports", 0, "sizes"], {"n": 1.5}), r"reports\[0\].sizes.n is 1.5, expected an integer"),
+    (changed(["reports", 0, "seed"], True), r"reports\[0\].seed is true, expected an integer"),
+    (changed([*ROW, "verdict"], "wrnog"), r"reports\[0\].rows\[0\].verdict is \"wrnog\", .*did you mean 'wrong'"),
+    (changed([*ROW, "origin"], "elsewhere"), r"rows\[0\].origin is \"elsewhere\", no origin"),
+    (changed([*ROW, "passed"], 1), r"rows\[0\].passed is 1, expected true or false"),
+    (changed([*ROW, "shape"], [1, None]), r"rows\[0\].shape\[1\] is null, expected an integer"),
+    (changed([*ROW, "accuracy"], "good"), r"rows\[0\].accuracy is \"good\", expected a number"),
+    (changed([*ROW, "accuracy"], True), r"rows\[0\].accuracy is true, expected a number"),
+    (changed([*ROW, "accuracy"], 10**400), r"rows\[0\].accuracy is 1000.*\.\.\., expected a number that fits"),
+    (changed([*ROW, "worst"], [1]), r"rows\[0\].worst is \[1\], expected an object"),
+    (changed([*ROW, "name"], ["x"] * 1000), r"rows\[0\].name is \[.{0,45}\.\.\., expected a string"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN)
+def test_a_broken_document_is_told_where(text, message):
+    with pytest.raises(UsageError, match=message):
+        read_json(text)
+
+
+def test_the_document_that_the_broken_ones_are_made_of_is_valid():
+    read_json(changed(["schema"], 1))
+
+
+def test_a_key_of_a_later_version_is_passed_over():
+    text = changed([*ROW, "colour"], "blue")
+    assert same(read_json(text)[1], [report(WRONG)])
+
+
+def test_an_optional_key_of_a_later_version_may_be_absent_in_an_earlier_document():
+    (one,) = read_json(changed([*ROW, "hints"], ...))[1]
+    assert one.rows[0].hints == ()
+
+
+def test_neither_direction_imports_torch():
+    code = (
+        "import sys; from gradverify.render.json import read_json, render_json; "
+        "read_json(sys.stdin.read()); sys.exit('torch' in sys.modules)"
+    )
+    document = render_json([report(WRONG)], Environment("1", "2", "3", "x", 1))
+    done = subprocess.run([sys.executable, "-c", code], input=document, text=True, check=False)
+    assert done.returncode == 0
