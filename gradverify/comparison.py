@@ -24,8 +24,10 @@ from gradverify.report import Comparison
 # 2^19 bytes, 20 at 2^20, 17 at 2^21 and 2^22, 30 at 2^23, where the blocks leave the cache.
 _BLOCK_BYTES = 2**21
 
-# Elements surveyed at once. A survey holds about eight float64 temporaries of them, together 8 MiB.
+# Elements surveyed at once. The CPU computes so few on one thread and in its cache: 50 ns each, against 90 with
+# 2^17 of them. Accelerators take as many as fit in 16 MiB with all that is computed from them.
 _PIECE = 2**15
+_DEVICE_PIECE = 3 * 2**16
 
 # The defaults of torch.allclose, whose meaning `approximate` has.
 _RTOL, _ATOL = 1e-5, 1e-8
@@ -144,14 +146,14 @@ def count_above(reference: Tensor, threshold: float) -> tuple[int, int]:
     return found.above, found.nonzero
 
 
-_Index = Callable[[int], tuple[int, ...]]
+_Locate = Callable[[int], tuple[int, ...]]
 
 
 class _Block(NamedTuple):
     """The same elements of all tensors, flat; how to find their index; room for as many results, or None."""
 
     tensors: Sequence[Tensor]
-    index: _Index
+    locate: _Locate
     out: Tensor | None
 
 
@@ -164,24 +166,25 @@ class _Tally(Protocol):
     def survey(self, *tensors: Tensor) -> Tensor:
         """The numbers of a piece of a block, whatever its elements, without waiting for them."""
 
-    def add(self, numbers: Sequence[float], index: _Index) -> None:
+    def add(self, numbers: Sequence[float], locate: _Locate) -> None:
         """Add the numbers of a surveyed piece."""
 
 
 def _visit(tally: _Tally, work: torch.dtype, *tensors: Tensor) -> None:
     """Show a tally all blocks, and on the CPU only those pieces that a glance does not settle."""
     glancing = _is_free_to_read(tensors[-1])
-    surveyed: list[tuple[Tensor, _Index]] = []
+    surveyed: list[tuple[Tensor, _Locate]] = []
     for block in _blocks(work, tensors):
         if glancing and tally.glance(block):
             continue
-        for start in range(0, block.tensors[-1].numel(), _PIECE):
-            numbers = tally.survey(*(tensor[start : start + _PIECE] for tensor in block.tensors))
-            surveyed.append((numbers, partial(_shifted, block.index, start)))
+        length = _PIECE if glancing else _DEVICE_PIECE
+        for start in range(0, block.tensors[-1].numel(), length):
+            numbers = tally.survey(*(tensor[start : start + length] for tensor in block.tensors))
+            surveyed.append((numbers, partial(_shifted, block.locate, start)))
     if surveyed:
         rows = torch.stack([numbers for numbers, _ in surveyed]).tolist()
-        for row, (_, index) in zip(rows, surveyed, strict=True):
-            tally.add(row, index)
+        for row, (_, locate) in zip(rows, surveyed, strict=True):
+            tally.add(row, locate)
 
 
 def _is_free_to_read(tensor: Tensor) -> bool:
@@ -200,16 +203,17 @@ def _blocks(work: torch.dtype, tensors: Sequence[Tensor]) -> Iterator[_Block]:
     shape = tensors[-1].shape
     if all(tensor.is_contiguous() for tensor in tensors):
         tensors = [tensor.view(-1) for tensor in tensors]
-    out = torch.empty(length, dtype=work, device="cpu")  # at hand, which spares page faults
+    # Memory at hand spares the page faults of new temporaries; an accelerator leaves it untouched.
+    out = torch.empty(length, dtype=work, device="cpu")
     for region in _regions(tensors[-1].shape, length):
         parts = [tensor[region] for tensor in tensors]
-        index = partial(_index, order, shape, region, parts[-1].shape)
-        yield _Block([_flat(part) for part in parts], index, out[: parts[-1].numel()])
+        locate = partial(_index, order, shape, region, parts[-1].shape)
+        yield _Block([_flat(part) for part in parts], locate, out[: parts[-1].numel()])
 
 
 def _flat(tensor: Tensor) -> Tensor:
     # The bits of a lazily negated tensor, such as the imaginary part of a conjugate, are not its values.
-    return tensor.reshape(-1).resolve_neg()
+    return tensor.flatten().resolve_neg()
 
 
 def _regions(shape: Sequence[int], length: int) -> Iterator[tuple[slice, ...]]:
@@ -240,8 +244,8 @@ def _index(
     return tuple(position[order.index(dimension)] for dimension in range(len(order)))
 
 
-def _shifted(index: _Index, start: int, where: int) -> tuple[int, ...]:
-    return index(start + where)
+def _shifted(locate: _Locate, start: int, where: int) -> tuple[int, ...]:
+    return locate(start + where)
 
 
 class _Differences:
@@ -260,7 +264,7 @@ class _Differences:
 
     def glance(self, block: _Block) -> bool:
         """Vouches for finite numbers whose differences are finite too."""
-        (candidate, reference), index, out = block
+        (candidate, reference), locate, out = block
         if self.work is torch.int64:
             return False
         wide = _to(self.work, reference)
@@ -271,13 +275,13 @@ class _Differences:
         ulps = _largest_ulps(candidate, reference, out) if self.same_dtype else -1
         maxdiff, where = 0.0, 0
         if ulps:
-            difference = torch.sub(_to(self.work, candidate), wide, out=out)
+            difference = _subtract(_to(self.work, candidate), wide, out)
             differences = _read_if_few(difference)
             error_norm = _norm(differences)
             if not error_norm < math.inf:
                 return False
             low, high = _extremes(differences)
-            maxdiff = max(high, -low)
+            maxdiff = max(abs(low), abs(high))
             if self._exceeds(maxdiff):
                 where = _find(high if high == maxdiff else low, differences)
             self.close = self.close and self._are_close(candidate, reference, difference, ulps)
@@ -286,8 +290,8 @@ class _Differences:
             self.differing += _count_nonzero(differences)
         self.reference_norm = math.hypot(self.reference_norm, reference_norm)
         if self._exceeds(maxdiff):
-            self.maxdiff, self.index = maxdiff, index(where)
-            self.candidate, self.reference = float(candidate[where]), float(references[where])
+            self.maxdiff, self.index = maxdiff, locate(where)
+            self.candidate, self.reference = candidate[where].item(), float(references[where])
         return True
 
     def _are_close(self, candidate: Tensor, reference: Tensor, difference: Tensor, ulps: int) -> bool:
@@ -308,7 +312,7 @@ class _Differences:
     def survey(self, *tensors: Tensor) -> Tensor:
         """Handles everything: nan, infinities, overflow, integers."""
         candidate, reference = (_to(self.common, tensor) for tensor in tensors)
-        candidate_finite, reference_finite = candidate.isfinite(), reference.isfinite()
+        candidate_finite, reference_finite = _are_finite(candidate), _are_finite(reference)
         finite = candidate_finite & reference_finite
         steps = _steps(candidate, reference).where(finite, 0)
         difference = _unsigned(steps)
@@ -333,12 +337,12 @@ class _Differences:
             torch.count_nonzero(~reference_finite),
         )
 
-    def add(self, numbers: Sequence[float], index: _Index) -> None:
+    def add(self, numbers: Sequence[float], locate: _Locate) -> None:
         """Takes the numbers in the order of `survey`."""
         maxdiff, where, candidate, reference, ulps_high, ulps_low, error_norm, reference_norm = numbers[:8]
         differing, distant, candidate_nonfinite, reference_nonfinite = map(int, numbers[8:])
         if self._exceeds(maxdiff):
-            self.maxdiff, self.index = maxdiff, index(int(where))
+            self.maxdiff, self.index = maxdiff, locate(int(where))
             self.candidate, self.reference = candidate, reference
         self.ulps = max(self.ulps, int(ulps_high) << 32 | int(ulps_low))
         self.error_norm = math.hypot(self.error_norm, error_norm)
@@ -364,22 +368,23 @@ class _Errors:
         """Vouches for finite numbers."""
         candidate, reference = (_to(torch.float64, tensor) for tensor in block.tensors)
         references = _read_if_few(reference)
-        differences = _read_if_few(torch.sub(candidate, reference, out=block.out))
+        differences = _read_if_few(_subtract(candidate, reference, block.out))
         reference_norm, error_norm = _norm(references), _norm(differences)
         if not error_norm + reference_norm < math.inf:
             return False
         low, high = _extremes(differences)
-        error = max(high, -low)
-        where = _find(high if high == error else low, differences) if self._locate and error > self.error else 0
-        values = float(candidate[where]), float(references[where])
+        error, worst = max(abs(low), abs(high)), (0.0, math.nan, math.nan)
+        if self._locate and error > self.error:
+            where = _find(high if high == error else low, differences)
+            worst = (where, candidate[where].item(), float(references[where]))
         low, high = _extremes(references)
-        self.add((error, where, *values, max(high, -low), error_norm, reference_norm, 0, 0), block.index)
+        self.add((error, *worst, max(abs(low), abs(high)), error_norm, reference_norm, 0, 0), block.locate)
         return True
 
     def survey(self, *tensors: Tensor) -> Tensor:
         """Leaves out what is not finite in the reference."""
         candidate, reference = (_to(torch.float64, tensor) for tensor in tensors)
-        finite = reference.isfinite()
+        finite = _are_finite(reference)
         difference = (candidate - reference).abs_().nan_to_num_(nan=math.inf, posinf=math.inf)
         error, where = difference.where(finite, -1.0).max(0)
         known = reference.where(finite, 0.0)
@@ -392,14 +397,14 @@ class _Errors:
             _scaled_norm(difference.where(finite, 0.0)),
             _scaled_norm(known),
             torch.count_nonzero(~finite),
-            torch.count_nonzero(finite & ~candidate.isfinite()),
+            torch.count_nonzero(finite & ~_are_finite(candidate)),
         )
 
-    def add(self, numbers: Sequence[float], index: _Index) -> None:
+    def add(self, numbers: Sequence[float], locate: _Locate) -> None:
         """Takes the numbers in the order of `survey`."""
         error, where, candidate, reference, scale, error_norm, reference_norm, left_out, nonfinite = numbers
         if error > self.error:
-            self.error, self.index = error, index(int(where))
+            self.error, self.index = error, locate(int(where))
             self.candidate, self.reference = candidate, reference
         self.scale = max(self.scale, scale)
         self.error_norm = math.hypot(self.error_norm, error_norm)
@@ -432,7 +437,7 @@ class _Counts:
         magnitude = magnitude.where(magnitude < math.inf, 0.0)
         return _row(torch.count_nonzero(magnitude > self._threshold), torch.count_nonzero(magnitude))
 
-    def add(self, numbers: Sequence[float], index: _Index) -> None:  # noqa: ARG002 - counts are nowhere
+    def add(self, numbers: Sequence[float], locate: _Locate) -> None:  # noqa: ARG002 - counts are nowhere
         """Takes the numbers in the order of `survey`."""
         self.above += int(numbers[0])
         self.nonzero += int(numbers[1])
@@ -443,9 +448,9 @@ def _largest_ulps(candidate: Tensor, reference: Tensor, out: Tensor | None) -> i
     bits = _BITS[reference.dtype]
     if out is not None:
         out = out.view(bits)[: reference.numel()]
-    steps = torch.sub(candidate.view(bits), reference.view(bits), out=out)
+    steps = _subtract(candidate.view(bits), reference.view(bits), out)
     low, high = _extremes(steps)
-    ulps = int(max(high, -low))
+    ulps = int(max(abs(low), abs(high)))
     # The bits of infinity and nan, 1/eps of them, lie between those of finite numbers of unlike signs: a
     # smaller difference is between numbers of one sign, where it counts ulps.
     if ulps * _EPS[reference.dtype] <= 1:
@@ -477,6 +482,10 @@ def _largest_unsigned(steps: Tensor) -> Tensor:
     return largest.long() & (2**info.bits - 1 if info.bits < 64 else -1)
 
 
+def _are_finite(values: Tensor) -> Tensor:
+    return values * 0 == 0  # twice as fast as isfinite, and with less memory
+
+
 def _unsigned(steps: Tensor) -> Tensor:
     """Unsigned steps of 64 bits as float64."""
     return steps.double() + (steps < 0) * 2.0**64
@@ -498,7 +507,8 @@ def _find(value: float, values: _Values) -> int:
     """The first place of a value that is there."""
     if isinstance(values, list):
         return values.index(value)
-    return int((values == value).nonzero()[0].item())
+    found = ((number, (piece == value).nonzero()) for number, piece in enumerate(_pieces(values)))
+    return next(number * _PIECE + int(places[0].item()) for number, places in found if places.numel())
 
 
 def _norm(values: _Values) -> float:
@@ -509,7 +519,7 @@ def _norm(values: _Values) -> float:
     if 1000 * values.numel() * _TINY[values.dtype] < square < math.inf:
         return math.sqrt(square)
     low, high = _extremes(values)
-    largest = max(high, -low)
+    largest = max(abs(low), abs(high))
     if not 0 < largest < math.inf:
         return largest
     values = values / largest
@@ -523,8 +533,9 @@ def _row(*numbers: Tensor) -> Tensor:
 def _scaled_norm(values: Tensor) -> Tensor:
     """The Euclidean norm of float64 values, none of whose squares overflows or all underflow."""
     largest = values.abs().amax()
-    largest = largest.where(largest > 0, 1.0)
-    return torch.linalg.vector_norm(values / largest) * largest
+    largest = largest.where((largest > 0) & (largest < math.inf), 1.0)
+    norm: Tensor = torch.linalg.vector_norm(values / largest)
+    return norm * largest
 
 
 def _count_nonzero(values: _Values) -> int:
@@ -546,6 +557,10 @@ def _ratio(error: float, scale: float) -> float:
 
 def _to(dtype: torch.dtype, tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.to(dtype)  # `to` takes 2 us to find nothing to do
+
+
+def _subtract(candidate: Tensor, reference: Tensor, out: Tensor | None) -> Tensor:
+    return candidate - reference if out is None else torch.sub(candidate, reference, out=out)
 
 
 def _pieces(flat: Tensor) -> Iterator[Tensor]:
@@ -573,7 +588,7 @@ def _unmatched(candidate: Tensor, reference: Tensor) -> Comparison:
     )
 
 
-def _admit(role: str, tensor: Tensor) -> Tensor:
+def _admit(role: str, tensor: object) -> Tensor:
     """A tensor without its graph, if it is of a kind that can be compared."""
     if not isinstance(tensor, Tensor):
         kind = "None" if tensor is None else f"a {type(tensor).__name__}"
@@ -601,6 +616,6 @@ def _admit_alike(candidate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     if candidate.shape != reference.shape:
         raise UsageError(
             f"both must have one shape, but the candidate's is {tuple(candidate.shape)}, the reference's "
-            f"{tuple(reference.shape)}"
+            f"{tuple(reference.shape)}: reshape one"
         )
     return candidate, reference

@@ -99,8 +99,11 @@ def draw_inputs(case: Case, seed: int, dtype: torch.dtype, device: torch.device,
     generator = torch.Generator().manual_seed(seed)
     where = defined_at(case, "inputs")
     # The generator is on the CPU whatever the device, so that a seed means the same everywhere.
-    own = own_copy(case, dtype, torch.device("cpu"))
-    with user_code(case, "inputs", dtype, torch.device("cpu")):
+    # Half precisions are rounded to afterwards: drawing in them gives few distinct numbers, and much of what an
+    # `inputs` may call does not exist for them.
+    drawn_at = dtype if dtype == torch.float64 else torch.float32
+    own = own_copy(case, drawn_at, torch.device("cpu"))
+    with user_code(case, "inputs", drawn_at, torch.device("cpu")):
         drawn: object = own.inputs(generator)
         if not isinstance(drawn, Mapping):
             raise InvalidInputs(f"inputs returned {_describe(drawn)}; expected a mapping such as {{'x': x}}", where)
@@ -121,11 +124,18 @@ def draw_inputs(case: Case, seed: int, dtype: torch.dtype, device: torch.device,
         for name, value in drawn.items()
     }
     cotangent_seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
-    return Inputs(own, values, frozenset(floating - constants), cotangent_seed, device)
+    rounded = own_copy(own, dtype, torch.device("cpu"))
+    return Inputs(rounded, values, frozenset(floating - constants), cotangent_seed, device)
 
 
 def run_forward(
-    case: Case, inputs: Inputs, dtype: torch.dtype, *, on_assign: OnAssign | None = None, with_grad: bool = True
+    case: Case,
+    inputs: Inputs,
+    dtype: torch.dtype,
+    *,
+    on_assign: OnAssign | None = None,
+    with_grad: bool = True,
+    guarded: bool = True,
 ) -> Forward:
     """Run the forward at a precision on a fresh copy of the inputs.
 
@@ -134,25 +144,28 @@ def run_forward(
         inputs: from `draw_inputs`.
         dtype: the precision of the pass.
         on_assign: sees every tensor as it is recorded, inputs included.
-        with_grad: whether autograd records the pass.
+        with_grad: whether the recorded tensors keep their graph. The forward itself always runs with autograd
+            on: it may differentiate something, or hang a hook on a tensor.
+        guarded: whether to look for tensors of another precision from outside the case. It is most of the time of
+            a small forward, and needless where an earlier pass over it has looked.
 
     Raises:
         GradverifyError: for whatever the forward does wrong; see `gradverify.errors`.
     """
     leaves = {
-        name: None if value is None else _leaf(value, dtype, with_grad and name in inputs.differentiated)
+        name: None if value is None else _leaf(value, dtype, name in inputs.differentiated)
         for name, value in inputs.values.items()
     }
     guard = CaptureGuard(dtype, (value for value in leaves.values() if value is not None))
     own = own_copy(inputs.case, dtype, inputs.device)
     where = defined_at(case, "forward")
-    with user_code(case, "forward", dtype, inputs.device, guard), torch.set_grad_enabled(with_grad):
+    with user_code(case, "forward", dtype, inputs.device, guard if guarded else None), torch.enable_grad():
         trace = Trace(leaves, on_assign)
         returned: object = own.forward(trace)
         finish(trace, where)
         _check_recorded(trace, inputs)
-        outputs = _name_outputs(trace, returned, where, with_grad)
-    return Forward(own, trace, outputs, dtype, inputs.device, guard)
+        outputs = _name_outputs(trace, returned, where)
+    return Forward(own, trace if with_grad else frozen_copy(trace), outputs, dtype, inputs.device, guard)
 
 
 def check_deterministic(case: Case, inputs: Inputs, forward: Forward) -> None:
@@ -161,8 +174,7 @@ def check_deterministic(case: Case, inputs: Inputs, forward: Forward) -> None:
     Raises:
         NotDeterministic: where the two runs differ by more than rounding.
     """
-    # With autograd on, as in every other pass: a forward may differentiate something itself.
-    again = run_forward(case, inputs, forward.dtype)
+    again = run_forward(case, inputs, forward.dtype, with_grad=False)
     first, second = values_of(forward.trace), values_of(again.trace)
     for name in {**first, **second}:
         if name in first and name in second and _agree(second[name].detach(), first[name].detach()):
@@ -238,7 +250,7 @@ def run_backward(
         outermost=code_of(case, "backward"),
         observer=observer,
     )
-    forward.guard.admit(upstream.values())
+    forward.guard.admit((upstream, values_of(trace)))
     with user_code(case, "backward", forward.dtype, forward.device, forward.guard), torch.no_grad():
         returned: object = forward.case.backward(trace, gradients)
         events_of(gradients)
@@ -321,7 +333,7 @@ def _check_derived(gradients: Gradients, forward: Forward) -> None:
         raise InvalidGradient(f"d.{name} is {complaint}", written_at(gradients, name))
 
 
-def _name_outputs(trace: Trace, returned: object, where: Location, with_grad: bool) -> tuple[str, ...]:
+def _name_outputs(trace: Trace, returned: object, where: Location) -> tuple[str, ...]:
     outputs = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
     if returned is None or not outputs:
         raise InvalidOutput("forward returned nothing; end it with `return t.loss`, the tensor to differentiate", where)
@@ -339,7 +351,7 @@ def _name_outputs(trace: Trace, returned: object, where: Location, with_grad: bo
                 "`t.loss = ...`, and return t.loss",
                 where,
             )
-        if with_grad and not output.requires_grad:
+        if not output.requires_grad:
             raise InvalidOutput(
                 f"the output t.{name} ({dtype_name(output.dtype)}) has no gradient: it must be computed from the "
                 "differentiated inputs, without detach, no_grad or integer operations",

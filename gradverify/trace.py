@@ -135,6 +135,9 @@ def frozen_copy(trace: Trace) -> Trace:
 
 def _record_value(forward: _Forward, name: str, value: Tensor | None) -> None:
     if value is not None:
+        if value.requires_grad and any(value is known for known in forward.values.values()):
+            # A second name for a recorded tensor is a use of it, as in `t.skip = t.x`: it gets a gradient of its own.
+            value = value.view_as(value)
         if forward.on_assign is not None:
             forward.on_assign(name, value)
         forward.versions[name] = value._version

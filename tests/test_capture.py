@@ -6,12 +6,14 @@ import numpy
 import pytest
 import torch
 import torch.utils.checkpoint
-from test_location import in_package
 from torch.nn import functional
 
 from gradverify import Case, verify
 from gradverify.capture import CaptureGuard
 from gradverify.errors import CapturedTensor, CaseRaised
+from gradverify.evaluation import draw_cotangents, draw_inputs, run_backward, run_forward
+from gradverify.trace import derived_of, values_of
+from test_location import in_package
 
 WEIGHT = torch.tensor([0.1, 0.2, 0.3])
 LAYER = torch.nn.Linear(3, 3)
@@ -272,6 +274,15 @@ def test_a_cast_within_the_case_is_its_own_affair(case, partial, failed):
     """Cotangents and references of lower precision belong to the pass, in every rerun of the backward."""
     report = verify(case, partial=partial)
     assert [row.name for row in report.failed_rows] == failed
+
+
+def test_a_backward_knows_the_values_of_a_forward_that_was_not_watched():
+    """What is recorded belongs to the pass, whether or not the guard saw it made."""
+    case = CastOutput()
+    inputs = draw_inputs(case, 1, torch.float32, torch.device("cpu"), frozenset())
+    forward = run_forward(case, inputs, torch.float64, guarded=False)
+    gradients = run_backward(case, forward, draw_cotangents(inputs, forward))
+    assert torch.equal(derived_of(gradients)["x"], 2 * values_of(forward.trace)["x"])
 
 
 def test_the_users_own_error_in_a_guarded_pass_stays_the_users():

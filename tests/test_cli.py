@@ -96,7 +96,7 @@ def test_a_wrong_case_fails_and_names_the_gradient_and_its_line(write, gradverif
     code, out, err = gradverify_cli("run", "cases")
     assert code == 1
     assert out.startswith("Wrong[float32]: 1 of 2 gradients wrong; first: x (wrong) is off by ")
-    assert ", at cases/wrong.py:18\n" in out
+    assert ", at cases/wrong.py:18: " in out
     assert "        d.x = t.x * d.y\n" in out
     assert "\n1 failed in " in out
     assert err == ""

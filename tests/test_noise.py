@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gallery
 import pytest
 import torch
 
+import gallery
 from gradverify import Case
 from gradverify.evaluation import draw_cotangents, draw_inputs, run_autograd, run_forward
 from gradverify.noise import backward_noise, run_noisy_forward, spread
@@ -51,7 +51,7 @@ def test_the_reference_is_left_alone():
 
 
 def test_a_tie_does_not_move_under_backward_noise():
-    """The forward stays, so that the maximum stays where it was: the noise of a max-pool is rounding only."""
+    """The forward stays, and the maximum where it was: the noise of a max-pool is rounding only."""
     case = gallery.MaxPool()
     _, forward, saved, cotangents, reference = prepare(case)
     assert backward_noise(case, forward, saved, cotangents, reference)["x"] < 1e-14
@@ -65,7 +65,7 @@ def test_only_the_gradients_asked_for_are_measured():
 
 
 def test_forward_noise_finds_a_kink():
-    """One ulp of the inputs decides between two numbers that are equal by chance: that element moves by its own size."""
+    """One ulp decides between two numbers that are equal by chance: that element moves by its own size."""
 
     class Near(Case):
         def inputs(self, generator):

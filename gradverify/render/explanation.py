@@ -27,7 +27,7 @@ def tell(row: Row) -> str:
     if row.verdict is Verdict.VACUOUS:
         return "is zero everywhere, so that nothing was tried"
     if row.verdict is Verdict.NONFINITE:
-        return f"is not finite ({row.hints[0]})" if row.hints else "is not finite"
+        return "is not finite where the reference is"
     if row.verdict is Verdict.WRONG and worst is not None and not _is_allowed(worst):
         return f"is off by {spelling.number(_difference(worst))}{_explained(worst)}"
     if row.hints:

@@ -115,10 +115,12 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
         what = "wrong" if all(row.verdict in _FAULTY for row in failed) else "failed"
         inherited = sum(row.origin is Origin.INHERITED for row in failed)
         rest = f", {inherited} of them inherited" if inherited else ""
+        known = first_failed.origin is Origin.INTRODUCED and first_failed.hints
+        mistake = f": {spelling.one_line(first_failed.hints[0])}" if known else ""
         return (
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
             f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {tell(first_failed)}"
-            f"{_place(first_failed.file, first_failed.line)}"
+            f"{_place(first_failed.file, first_failed.line)}{mistake}"
         )
     return f"{label}: {_successes(report)} · {_setting(report, seconds)}"
 

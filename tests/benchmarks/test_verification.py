@@ -1,18 +1,20 @@
-"""What verifying costs, against the script that people write today: autograd, the hand-derived pass, three calls each."""
+"""What verifying costs, against the script that people write today: autograd, the hand-derived pass, cmp."""
 
 from __future__ import annotations
 
+import statistics
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from gradverify import verify
+from gradverify import origin, verify
 from gradverify.case import with_sizes
-from gradverify.evaluation import draw_cotangents, draw_inputs, run_forward
+from gradverify.evaluation import draw_inputs
 from gradverify.loader import cases_of, load_file
-from gradverify.trace import values_of
+from gradverify.origin import find_origins
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = 10_000
@@ -67,11 +69,38 @@ def test_three_layer_net(benchmark, run):
     benchmark.pedantic(RUNS[run](three_layer_net()), rounds=7, warmup_rounds=1)
 
 
+def test_finding_the_mistake(capsys, monkeypatch):
+    """What replay and diagnosis add to a failing three-layer net; prints it in units of one passing verification."""
+    case = three_layer_net()
+    clean = type(case)
+
+    class Wrong(clean):
+        def backward(self, t, d):
+            super().backward(t, d)
+            d.h2_preact = -d.h2_preact
+
+    spent = []
+
+    def timed(*arguments):
+        start = time.perf_counter()
+        rows = find_origins(*arguments)
+        spent.append(time.perf_counter() - start)
+        return rows
+
+    monkeypatch.setattr(origin, "find_origins", timed)
+    passing = []
+    for _ in range(4):
+        start = time.perf_counter()
+        assert verify(case).passed
+        passing.append(time.perf_counter() - start)
+        assert not verify(Wrong(samples=ROWS)).passed
+    ratio = statistics.median(spent[1:]) / statistics.median(passing[1:])
+    with capsys.disabled():
+        print(f"\nreplay and diagnosis / one verification: {ratio:.2f}", file=sys.stderr)
+
+
 def test_ratios(capsys):
     """The same, interleaved in one loop, so that a machine that slows down slows all three; prints the ratios."""
-    import statistics
-    import time
-
     runs = {name: make(three_layer_net()) for name, make in RUNS.items()}
     times = {name: [] for name in runs}
     for round in range(6):

@@ -71,7 +71,7 @@ HEADLINES = [
     ),
     (
         report(failing(Verdict.NONFINITE, hints=("3 of 10 elements",))),
-        "Sample[float32]: 1 of 1 gradient wrong; first: W (nonfinite) is not finite (3 of 10 elements), "
+        "Sample[float32]: 1 of 1 gradient wrong; first: W (nonfinite) is not finite where the reference is, "
         "at cases/sample.py:12",
     ),
     (
