@@ -1,0 +1,101 @@
+"""Mistakes in summing the contributions to a gradient: one is missing, doubled or wrong, or replaces the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from gradverify.diagnosis.mistake import Mistake, fits
+from gradverify.diagnosis.sample import broadcasts_to
+from gradverify.diagnosis.subject import Contribution, Subject
+from gradverify.trace import Access
+
+
+class Assigned(Mistake):
+    """A gradient that already held a contribution is assigned where it should be added to."""
+
+    @override
+    def explain(self, subject: Subject) -> str | None:
+        own = [event for event in subject.events if event.name == subject.name]
+        writes = [number for number, event in enumerate(own) if event.access is Access.WRITE]
+        starts_full = subject.name in subject.outputs
+        if not subject.has_shape or not writes or len(writes) + starts_full < 2:
+            return None
+        last = own[writes[-1]]
+        if any(event.access is Access.READ and event.location == last.location for event in own):
+            return None
+        shares = subject.contributions
+        for share in shares if len(shares) > 1 else ():
+            only, without = share.gradient, subject.reference - share.gradient
+            if subject.is_candidate(only) or subject.is_candidate(without):
+                return (
+                    f"it is assigned where it should be added to: what d.{subject.name} held before is lost; "
+                    f"write `d.{subject.name} = d.{subject.name} + ...`"
+                )
+        return None
+
+
+class MissingContribution(Mistake):
+    """One of several contributions is missing, counted twice, or subtracted."""
+
+    @override
+    def explain(self, subject: Subject) -> str | None:
+        shape = subject.reference.shape
+        if not broadcasts_to(subject.candidate.shape, shape) or len(subject.contributions) < 2:
+            return None
+        whole = dataclasses.replace(subject, candidate=subject.candidate.expand(shape))
+        for share in subject.contributions:
+            multiple = self._multiple(whole, share)
+            if multiple == 0 and share.through not in subject.read_by_statement:
+                return f"the contribution through {share} is missing"
+            if multiple == 2:
+                return f"the contribution through {share} is counted twice"
+            if multiple == -1:
+                return f"the contribution through {share} has the wrong sign"
+        return None
+
+    @staticmethod
+    def _multiple(subject: Subject, share: Contribution) -> int | None:
+        """How many times the contribution is in the candidate, if none of the others is to blame."""
+        off = subject.sample.candidate - subject.sample.reference
+        own = subject.sample.of({share.through: share.gradient})[share.through]
+        if not bool((own.abs() > subject.allowed).any()):
+            return None
+        for multiple in (0, 2, -1):
+            if fits(off, (multiple - 1) * own, subject.allowed) and subject.agrees(
+                subject.candidate - (multiple - 1) * share.gradient
+            ):
+                return multiple
+        return None
+
+
+class WrongContribution(Mistake):
+    """One of several contributions is wrong in a way that other rules know."""
+
+    def __init__(self, unread: Mistake, rules: Sequence[Mistake]) -> None:
+        """`rules` explain what is wrong with a contribution, `unread` with one whose upstream gradient is not read."""
+        self._unread = unread
+        self._rules = rules
+
+    @override
+    def explain(self, subject: Subject) -> str | None:
+        shares = subject.contributions if subject.has_shape else []
+        read = subject.read_by_statement
+        for share in shares if len(shares) > 1 else ():
+            suspect = _alone(subject, share)
+            for rule in (self._unread,) if read and share.through not in read else self._rules:
+                if found := rule.explain(suspect):
+                    return f"in the contribution through {share}: {found}"
+        return None
+
+
+def _alone(subject: Subject, share: Contribution) -> Subject:
+    """The contribution as the candidate has it, if all others are right."""
+    return dataclasses.replace(
+        subject,
+        candidate=subject.candidate - (subject.reference - share.gradient),
+        reference=share.gradient,
+        find_contributions=lambda: [share],
+    )

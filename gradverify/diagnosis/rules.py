@@ -1,0 +1,71 @@
+"""All rules, in the order in which they are asked, and the two questions that a report asks of them."""
+
+from __future__ import annotations
+
+from gradverify.diagnosis.accumulation import Assigned, MissingContribution, WrongContribution
+from gradverify.diagnosis.edits import Effort
+from gradverify.diagnosis.factors import MissingFactor, UpstreamIgnored, WrongAxis
+from gradverify.diagnosis.identity import OtherTensor
+from gradverify.diagnosis.jacobian import NormalisationMeans, SoftmaxSum
+from gradverify.diagnosis.layout import Backwards, KeptDimension, NotExpanded, NotSummed, SummedAway, Transposed
+from gradverify.diagnosis.mistake import Mistake
+from gradverify.diagnosis.pattern import OnlyInPart, ReversedMask, describe
+from gradverify.diagnosis.repair import Repair
+from gradverify.diagnosis.scale import Averaged, ConstantFactor, WrongSign, Zero
+from gradverify.diagnosis.sharing import Overwritten, SpoiltUpstream
+from gradverify.diagnosis.subject import Subject
+
+# What can be wrong with a whole gradient and with one of its contributions alike.
+_OF_A_PART: tuple[Mistake, ...] = (
+    Averaged(),
+    ConstantFactor(),
+    Transposed(),
+    MissingFactor(),
+    SoftmaxSum(),
+)
+
+# Where rounding explains larger errors than this, relative to the gradient, ideas agree with it by chance.
+_SHARP = 2.0**-10
+
+# The first that explains the error is believed. What the statement itself supports comes first, then what
+# supposes the least.
+RULES: tuple[Mistake, ...] = (
+    Overwritten(),
+    SpoiltUpstream(),
+    Repair(Effort.TOKEN, Effort.SYMBOL),
+    KeptDimension(),
+    NotExpanded(),
+    NotSummed(),
+    WrongSign(),
+    Averaged(),
+    ConstantFactor(),
+    Transposed(),
+    Backwards(),
+    Assigned(),
+    MissingContribution(),
+    Repair(Effort.CALL),
+    WrongContribution(UpstreamIgnored(), _OF_A_PART),
+    UpstreamIgnored(),
+    MissingFactor(),
+    WrongAxis(),
+    SoftmaxSum(),
+    NormalisationMeans(),
+    ReversedMask(),
+    Repair(Effort.FACTOR),
+    Zero(),
+    SummedAway(),
+    OnlyInPart(),
+    OtherTensor(),
+)
+
+
+def diagnose(subject: Subject) -> str | None:
+    """The mistake behind an introduced error, as a sentence; None where no rule explains it."""
+    if not subject.allowed <= _SHARP * float(subject.reference.abs().nan_to_num(posinf=0.0).max()):
+        return None
+    return next((sentence for rule in RULES if (sentence := rule.explain(subject)) is not None), None)
+
+
+def describe_error(subject: Subject) -> str:
+    """How an error that no rule explains is distributed, and no more."""
+    return describe(subject)
