@@ -128,7 +128,7 @@ def test_the_founding_cases_pass_and_the_trap_of_the_bias_is_caught(write, gradv
     assert code == 1
     assert out.startswith(
         "LogisticBCE[float32]: 1 of 13 gradients wrong; first: b (shape) has shape (1, 1), its tensor (1,), "
-        f"at planted/logistic_bce.py:{line}\n"
+        f"at planted/logistic_bce.py:{line}: `d.logits.sum(0, keepdim=True)` should be `d.logits.sum(0)`\n"
     )
     assert "\n1 failed, 5 passed in " in out
 
