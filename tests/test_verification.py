@@ -442,7 +442,7 @@ def test_sizes_and_seed_are_recorded():
         verify(Square, sizes={"m": 7})
 
 
-@pytest.mark.parametrize("argument", [Trace, 3, "cases", lambda: None], ids=repr)
+@pytest.mark.parametrize("argument", [Trace, 3, "cases", lambda: None], ids=["class", "number", "text", "lambda"])
 def test_only_cases_are_verified(argument):
     """Anything else is told what was expected."""
     with pytest.raises(UsageError, match="expected a Case"):
