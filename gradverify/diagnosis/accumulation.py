@@ -18,13 +18,11 @@ class Assigned(Mistake):
 
     @override
     def explain(self, subject: Subject) -> str | None:
-        own = [event for event in subject.events if event.name == subject.name]
-        writes = [number for number, event in enumerate(own) if event.access is Access.WRITE]
-        starts_full = subject.name in subject.outputs
-        if not subject.has_shape or not writes or len(writes) + starts_full < 2:
+        written = sum(event.name == subject.name and event.access is Access.WRITE for event in subject.events)
+        # The gradient of an output starts as its cotangent.
+        if not subject.has_shape or not written or written + (subject.name in subject.outputs) < 2:
             return None
-        last = own[writes[-1]]
-        if any(event.access is Access.READ and event.location == last.location for event in own):
+        if subject.name in subject.read_by_statement:
             return None
         shares = subject.contributions
         for share in shares if len(shares) > 1 else ():

@@ -46,27 +46,21 @@ def name_constant(value: float, subject: Subject, *, sizes_only: bool) -> Consta
 
 
 def _constants(subject: Subject, sizes_only: bool) -> Iterator[Constant]:
-    places = _places(subject)
-    for size in sorted(places, key=lambda size: _rank(places[size])):
-        yield from _of_size(size, _where(size, places))
-    yield from (_fraction(2, 1, ""), _fraction(1, 2, ""))
+    places = {size: f"{size} is {' or '.join(found)}" for size, found in _places(subject).items()}
+    for size, where in places.items():
+        yield from _of_size(size, where)
+    yield from (_fraction(2, 1), _fraction(1, 2))
     if sizes_only:
         return
     for above in _SMALL:
         for below in _SMALL:
             if math.gcd(above, below) == 1 and above != below:
-                yield _fraction(above, below, "")
-    for size in places:
+                yield _fraction(above, below)
+    for size, where in places.items():
         for factor in (2, 3, 4):
-            if size % factor:
-                yield _fraction(size, factor, _where(size, places))
-                yield _fraction(factor, size, _where(size, places))
-            yield _fraction(factor * size, 1, _where(size, places))
-            yield _fraction(1, factor * size, _where(size, places))
-
-
-def _where(size: int, places: dict[int, list[str]]) -> str:
-    return f"{size} is {' or '.join(places[size])}"
+            for above, below in ((size, factor), (factor, size), (factor * size, 1), (1, factor * size)):
+                if math.gcd(above, below) == 1:
+                    yield _fraction(above, below, where)
 
 
 def _of_size(size: int, where: str) -> Iterator[Constant]:
@@ -82,7 +76,7 @@ def _of_size(size: int, where: str) -> Iterator[Constant]:
     yield _fraction(1, size**2, where)
 
 
-def _fraction(above: int, below: int, where: str) -> Constant:
+def _fraction(above: int, below: int, where: str = "") -> Constant:
     return Constant(above / below, _spell(above, below), _spell(below, above), where)
 
 
@@ -91,18 +85,13 @@ def _spell(above: int, below: int) -> str:
 
 
 def _places(subject: Subject) -> dict[int, list[str]]:
-    """Where each number above 2 occurs as a size: in the fields of the case, else in the shapes of the trace."""
-    fields: dict[int, list[str]] = {}
+    """Where each number above 2 occurs as a size: the fields of the case, then the shapes of other sizes."""
+    places: dict[int, list[str]] = {}
     for name, size in subject.sizes.items():
-        fields.setdefault(size, []).append(f"`{name}`")
-    shapes: dict[int, list[str]] = {}
-    for name in (subject.name, *(other for other in subject.values if other != subject.name)):
+        places.setdefault(size, []).append(f"`{name}`")
+    for name in dict.fromkeys((subject.name, *subject.values)):
         value = subject.values[name]
         for dimension, size in enumerate(value.shape):
-            shapes.setdefault(size, [f"the length of dimension {dimension} of `{name}`"])
-        shapes.setdefault(value.numel(), [f"the number of elements of `{name}`"])
-    return {size: found for size, found in {**shapes, **fields}.items() if size > 2}
-
-
-def _rank(places: list[str]) -> int:
-    return 0 if places[0].startswith("`") else 1
+            places.setdefault(size, [f"the length of dimension {dimension} of `{name}`"])
+        places.setdefault(value.numel(), [f"the number of elements of `{name}`"])
+    return {size: found for size, found in places.items() if size > 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -62,11 +63,10 @@ class UpstreamIgnored(Mistake):
         factor = _find_factor(subject, "d", unread, _FUNCTIONS[:1])
         if factor is not None and factor.is_missing:
             return f"the upstream gradient is ignored: {factor.text} is missing as a factor"
-        for name in _explains_total(subject, _upstream(subject)):
-            return (
-                f"the upstream gradient d.{name} is used as one number, its sum or mean, where each element has its own"
-            )
-        return None
+        summed = _summed_upstream(subject)
+        if summed is None:
+            return None
+        return f"the upstream gradient d.{summed} is used as one number, its sum or mean; each element has its own"
 
 
 class WrongAxis(Mistake):
@@ -76,18 +76,15 @@ class WrongAxis(Mistake):
     def explain(self, subject: Subject) -> str | None:
         if not subject.has_shape or subject.reference.dim() < 2:
             return None
-        vectors = [(f"the upstream gradient d.{name}", one) for name, one in _upstream(subject).items()]
-        vectors += [(f"t.{name}", one) for name, one in subject.values.items()]
-        for words, vector in vectors:
-            if max(vector.shape, default=1) != vector.numel() or vector.numel() < _LEAST_VALUES:
-                continue
-            for right, wrong, laid_right, laid_wrong in _laid_out(vector, subject.reference.shape):
-                sampled = subject.sample.of({"right": laid_right, "wrong": laid_wrong})
-                corrected = subject.sample.candidate * sampled["right"] / sampled["wrong"]
-                if fits(corrected, subject.sample.reference, subject.allowed) and subject.agrees(
-                    subject.candidate * laid_right / laid_wrong
-                ):
-                    return f"{words} is used along dimension {wrong}, and belongs along dimension {right}"
+        laid = dict(_laid_out(subject))
+        rights = subject.sample.of({words: right for words, (right, _) in laid.items()})
+        wrongs = subject.sample.of({words: wrong for words, (_, wrong) in laid.items()})
+        for words, (right, wrong) in laid.items():
+            corrected = subject.sample.candidate * rights[words] / wrongs[words]
+            if fits(corrected, subject.sample.reference, subject.allowed) and subject.agrees(
+                subject.candidate * right / wrong
+            ):
+                return words
         return None
 
 
@@ -156,10 +153,9 @@ def _upstream(subject: Subject) -> dict[str, Tensor]:
     return {name: subject.references[name] for name in names if name != subject.name}
 
 
-def _explains_total(subject: Subject, upstream: Mapping[str, Tensor]) -> Iterator[str]:
-    """The upstream gradients of which the candidate took the sum or the mean."""
-    if not subject.has_shape:
-        return
+def _summed_upstream(subject: Subject) -> str | None:
+    """The upstream gradient of which the candidate took the sum or the mean."""
+    upstream = _upstream(subject) if subject.has_shape else {}
     for name, values in subject.sample.of(upstream).items():
         if _count_distinct(values[subject.sample.reference != 0.0]) < _LEAST_VALUES:
             continue
@@ -169,15 +165,24 @@ def _explains_total(subject: Subject, upstream: Mapping[str, Tensor]) -> Iterato
             if fits(sampled, subject.sample.reference, subject.allowed) and subject.agrees(
                 subject.candidate * gradient / total
             ):
-                yield name
+                return name
+    return None
 
 
-def _laid_out(vector: Tensor, shape: torch.Size) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """A vector along every two dimensions that have its length, the right one and the wrong one."""
-    count = vector.numel()
-    fitting = [dim for dim, size in enumerate(shape) if size == count]
-    laid = {dim: vector.reshape([count if one == dim else 1 for one in range(len(shape))]) for dim in fitting}
-    for right in fitting:
-        for wrong in fitting:
-            if right != wrong:
-                yield right, wrong, laid[right], laid[wrong]
+def _laid_out(subject: Subject) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """Every vector along every two dimensions that have its length, the right one and the wrong one."""
+    shape = subject.reference.shape
+    vectors = [(f"the upstream gradient d.{name}", one) for name, one in _upstream(subject).items()]
+    vectors += [(f"t.{name}", one) for name, one in subject.values.items() if one.is_floating_point()]
+    for named, vector in vectors:
+        count = vector.numel()
+        if max(vector.shape, default=1) != count or count < _LEAST_VALUES:
+            continue
+        along = {
+            dim: vector.reshape([count if one == dim else 1 for one in range(len(shape))])
+            for dim, size in enumerate(shape)
+            if size == count
+        }
+        for right, wrong in permutations(along, 2):
+            words = f"{named} is used along dimension {wrong}, and belongs along dimension {right}"
+            yield words, (along[right], along[wrong])

@@ -82,12 +82,9 @@ class SummedAway(Mistake):
                 continue
             total = reference.sum(dims, keepdim=True)
             count = reference.numel() // total.numel()
-            # A gradient that is the same all along these dimensions, or sums to zero there, shows nothing.
-            if subject.agrees((total / count).expand(reference.shape)) or _is_zero(total, subject.allowed * count):
-                continue
             for word, reduced in (("summed", total), ("averaged", total / count)):
                 for shaped in (reduced.expand(reference.shape), reduced, reduced.squeeze(dims)):
-                    if _is_near(subject, shaped, subject.allowed * count):
+                    if _is_near(subject, shaped, subject.allowed * count) and _varies(subject, total, count):
                         return f"it is {word} over {spell_dims(dims)}, where its tensor has an element for each index"
         return None
 
@@ -165,8 +162,11 @@ def _is_near(subject: Subject, other: Tensor, allowed: float) -> bool:
     return other.shape == subject.candidate.shape and distance(subject.candidate, other).error <= allowed
 
 
-def _is_zero(tensor: Tensor, allowed: float) -> bool:
-    return bool((tensor.abs() <= allowed).all())
+def _varies(subject: Subject, total: Tensor, count: int) -> bool:
+    """Whether a sum shows anything: not if it is zero, nor if the gradient is the same all along its dimensions."""
+    if bool((total.abs() <= subject.allowed * count).all()):
+        return False
+    return not subject.agrees((total / count).expand(subject.reference.shape))
 
 
 def _long(tensor: Tensor) -> list[int]:

@@ -73,17 +73,11 @@ class ReversedMask(Mistake):
 
     @override
     def explain(self, subject: Subject) -> str | None:
-        if not subject.has_shape or subject.reference.numel() < 2:
+        if not subject.has_shape or not _exclude_each_other(subject.candidate, subject.reference):
             return None
-        passed = subject.candidate + subject.reference
         for share in subject.contributions:
-            upstream = subject.references[share.through]
-            if subject.agrees(subject.candidate) or upstream.shape != passed.shape:
-                continue
-            candidate, reference = (one != 0 for one in (subject.candidate, subject.reference))
-            if bool((candidate & reference).any()) or not bool(candidate.any()) or not bool(reference.any()):
-                continue
-            if distance(passed, upstream).error <= subject.allowed:
+            upstream, passed = subject.references[share.through], subject.candidate + subject.reference
+            if upstream.shape == passed.shape and distance(passed, upstream).error <= subject.allowed:
                 return (
                     f"it passes d.{share.through} exactly where it should be stopped, and stops it elsewhere: "
                     "the comparison is the wrong way round"
@@ -91,8 +85,8 @@ class ReversedMask(Mistake):
         return None
 
 
-def describe(subject: Subject) -> str:
-    """How the error is distributed, and no more."""
+def describe_error(subject: Subject) -> str:
+    """How an error that no rule explains is distributed, and no more."""
     if not subject.has_shape:
         return f"its shape is {tuple(subject.candidate.shape)}, its tensor's {tuple(subject.reference.shape)}"
     error = find_error(subject)
@@ -101,6 +95,13 @@ def describe(subject: Subject) -> str:
     place = f", {'all ' if error.count > 1 else ''}{pattern.words}" if pattern else ""
     differ = "element differs" if total == 1 else "elements differ"
     return f"{error.count} of {total} {differ}{place}; relative error {error.relative:.2g}"
+
+
+def _exclude_each_other(one: Tensor, other: Tensor) -> bool:
+    """Whether each is zero where the other is not, and neither is zero everywhere."""
+    alive, others = one != 0, other != 0
+    both, first, second = torch.stack([(alive & others).any(), alive.any(), others.any()]).tolist()
+    return first and second and not both
 
 
 def find_error(subject: Subject) -> Error:

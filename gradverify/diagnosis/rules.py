@@ -1,4 +1,4 @@
-"""All rules, in the order in which they are asked, and the two questions that a report asks of them."""
+"""All rules, in the order in which they are asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradverify.diagnosis.identity import OtherTensor
 from gradverify.diagnosis.jacobian import NormalisationMeans, SoftmaxSum
 from gradverify.diagnosis.layout import Backwards, KeptDimension, NotExpanded, NotSummed, SummedAway, Transposed
 from gradverify.diagnosis.mistake import Mistake
-from gradverify.diagnosis.pattern import OnlyInPart, ReversedMask, describe
+from gradverify.diagnosis.pattern import OnlyInPart, ReversedMask
 from gradverify.diagnosis.repair import Repair
 from gradverify.diagnosis.scale import Averaged, ConstantFactor, WrongSign, Zero
 from gradverify.diagnosis.sharing import Overwritten, SpoiltUpstream
@@ -64,8 +64,3 @@ def diagnose(subject: Subject) -> str | None:
     if not subject.allowed <= _SHARP * float(subject.reference.abs().nan_to_num(posinf=0.0).max()):
         return None
     return next((sentence for rule in RULES if (sentence := rule.explain(subject)) is not None), None)
-
-
-def describe_error(subject: Subject) -> str:
-    """How an error that no rule explains is distributed, and no more."""
-    return describe(subject)

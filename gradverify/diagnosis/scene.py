@@ -17,7 +17,7 @@ from gradverify.diagnosis.trial import Trial
 # Of smaller gradients all rows are used: evaluating a statement costs little more than parsing it.
 _LARGE = 2**17
 # Enough for a formula to show in, and small enough that an operation takes no longer than calling it.
-_LEAST_ROWS, _FEW_ELEMENTS = 8, 2**13
+_LEAST_ROWS, _FEW_ELEMENTS = 8, 2**12
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def excerpt(subject: Subject, scene: Scene) -> Scene | None:
     if not subject.has_shape or subject.reference.numel() < _LARGE:
         return None
     count = len(subject.reference)
-    few = max(_LEAST_ROWS, _FEW_ELEMENTS * count // subject.reference.numel())
+    wanted = max(_LEAST_ROWS, _FEW_ELEMENTS * count // subject.reference.numel())
     sampled = subject.sample.index[0]
-    rows = sampled[:: max(1, len(sampled) // few)]
+    rows = sampled[:: max(1, len(sampled) // wanted)]
 
     def cut(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: one[rows] if one.dim() and len(one) == count else one for name, one in tensors.items()}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gradverify.case import Case
+from gradverify.diagnosis.assignment import gradient_named, value_named
 from gradverify.diagnosis.edits import Change, Effort, Meant, number_of, reduced_in, terms_of
 from gradverify.diagnosis.sample import broadcasts_to
-from gradverify.diagnosis.statement import Statement, gradient_named, value_named
+from gradverify.diagnosis.statement import Statement
 from gradverify.diagnosis.subject import Subject
 
 _Key = tuple[str, str]
@@ -40,13 +41,12 @@ class Swaps:
             for name, value in subject.values.items():
                 self._known["t", name] = _Known(_read(holder, name), value)
         for holder in sorted(parsed.backward)[:1]:
-            for name in subject.references:
-                if name in subject.derived_before:
-                    self._known["d", name] = _Known(_read(holder, name), subject.references[name])
+            for name in sorted(subject.derived_before & subject.references.keys()):
+                self._known["d", name] = _Known(_read(holder, name), subject.references[name])
         for name, local in parsed.variables.items():
             if isinstance(local, Tensor):
                 self._known["local", name] = _Known(ast.Name(name, ast.Load()), local)
-        self._cases = {name: one for name, one in parsed.variables.items() if isinstance(one, Case)}
+        self._cases = {name for name, one in parsed.variables.items() if isinstance(one, Case)}
 
     @property
     def changes(self) -> tuple[Change, ...]:
