@@ -1,0 +1,163 @@
+"""Every oracle on every gradient of a case: who agrees with the candidate, who with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gradverify.case import Case
+from gradverify.errors import GradverifyError, UsageError, did_you_mean
+from gradverify.evaluation import Inputs
+from gradverify.noise import spread
+from gradverify.oracles.autograd import Autograd
+from gradverify.oracles.complex_step import ComplexStep
+from gradverify.oracles.estimate import Oracle, absent, reason_of
+from gradverify.oracles.exact import ExactFunctions
+from gradverify.oracles.finite_difference import FiniteDifference
+from gradverify.oracles.forward_mode import ForwardMode
+from gradverify.oracles.hidden import HidingPlaces
+from gradverify.oracles.problem import Problem
+from gradverify.oracles.scalar import Scalar
+from gradverify.oracles.testimony import Hearing, Stance, Witness
+
+# As the judgement has it: units of noise that are allowed, and the relative move that is no longer rounding.
+_UNITS = 64.0
+_UNSETTLED = 2.0**-20
+# A contradiction that is so much larger than what rounding can do needs no second look.
+_FAR = 1000.0
+
+ORACLES: Mapping[str, type[Oracle]] = {
+    oracle.name: oracle for oracle in (Autograd, FiniteDifference, ForwardMode, ComplexStep, Scalar)
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A gradient to be heard on.
+
+    Attributes:
+        candidate: the hand-derived gradient; reference: that of the first oracle; both float64 and of one shape.
+        allowed: the largest difference of the two that rounding explains.
+    """
+
+    candidate: Tensor
+    reference: Tensor
+    allowed: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether candidate and reference differ by more than that, where the reference is finite."""
+        difference = (self.candidate - self.reference).abs().nan_to_num(nan=torch.inf)
+        return not float(difference.where(self.reference.isfinite(), 0).max()) <= self.allowed
+
+
+def find_oracle(name: str) -> Oracle:
+    """The oracle of that name, with its default options.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if name not in ORACLES:
+        raise UsageError(f"there is no oracle {name!r}; {did_you_mean(name, ORACLES)}")
+    return ORACLES[name]()
+
+
+def hear(
+    case: Case,
+    inputs: Inputs,
+    cotangents: Mapping[str, Tensor],
+    claims: Mapping[str, Claim],
+    oracles: Sequence[Oracle],
+) -> dict[str, tuple[Hearing, ...]]:
+    """What each oracle says of each gradient.
+
+    Args:
+        case: what ran.
+        inputs: on what.
+        cotangents: of that run.
+        claims: the gradients, by name.
+        oracles: the witnesses; the one that gave the reference is not among them.
+    """
+    try:
+        court = _Court(case, inputs, cotangents)
+    except GradverifyError as error:
+        return {name: tuple(Hearing(absent(oracle.name, reason_of(error))) for oracle in oracles) for name in claims}
+    return {name: tuple(court.hear(oracle, name, claim) for oracle in oracles) for name, claim in claims.items()}
+
+
+class _Court:
+    def __init__(self, case: Case, inputs: Inputs, cotangents: Mapping[str, Tensor]) -> None:
+        self._problem = Problem(case, inputs, cotangents)
+        self._exact: Problem | None = None
+        self._notes: tuple[str, ...] | None = None
+        self._hidden: str | None = None
+        self._moved: dict[str, float] = {}
+
+    def hear(self, oracle: Oracle, name: str, claim: Claim) -> Hearing:
+        witness = self._check(oracle, self._problem, name, claim.candidate, claim)
+        if not claim.differs:
+            return Hearing(self._unless_hidden(witness))
+        if witness.stance is Stance.DISAGREES:
+            return self._hear_exactly(oracle, name, claim) or Hearing(witness)
+        if witness.stance is not Stance.AGREES:
+            return Hearing(witness)
+        against = self._check(oracle, self._problem, name, claim.reference, claim)
+        return Hearing(witness, self._unless_hidden(against))
+
+    def _check(self, oracle: Oracle, problem: Problem, name: str, gradient: Tensor, claim: Claim) -> Witness:
+        """Hold a gradient against an oracle; a contradiction is looked at again, with all that rounding can do."""
+        witness = oracle.check(problem, name, gradient, allowed=claim.allowed)
+        if witness.stance is not Stance.DISAGREES:
+            return witness
+        rounding = self._rounding(name, claim.reference)
+        far = witness.index is not None and abs(witness.claimed - witness.measured) > _FAR * rounding
+        if far or not rounding > claim.allowed:
+            return witness
+        return oracle.check(problem, name, gradient, allowed=rounding)
+
+    def _rounding(self, name: str, reference: Tensor) -> float:
+        """How far rounding moves a gradient, over draws of noise on the forward too, away from kinks."""
+        if name not in self._moved:
+            problem = self._problem
+            moved = spread(problem.case, problem.inputs, torch.float64, problem.cotangents, {name: reference})[name]
+            scale = reference.where(reference.isfinite(), 0).abs().max()
+            settled = moved.where(moved <= _UNSETTLED * scale, 0)
+            self._moved[name] = _UNITS * float(settled.max())
+        return self._moved[name]
+
+    def _unless_hidden(self, witness: Witness) -> Witness:
+        """A witness against autograd does not count where the forward keeps from autograd what the witness sees."""
+        if witness.stance is not Stance.DISAGREES or not self._hiding_places():
+            return witness
+        reason = f"it differentiates through what the forward hides from autograd at {self._hiding_places()}"
+        return absent(witness.oracle, reason, witness.evaluations)
+
+    def _hear_exactly(self, oracle: Oracle, name: str, claim: Claim) -> Hearing | None:
+        """A second look, without torch's approximations, where there are any: does the candidate then have a point?"""
+        if not self._approximations():
+            return None
+        if self._exact is None:
+            self._exact = self._problem.exactly()
+        witness = self._check(oracle, self._exact, name, claim.candidate, claim)
+        if witness.stance is not Stance.AGREES:
+            return None
+        reason = "; ".join((*self._approximations(), *filter(None, [witness.reason])))
+        against = self._check(oracle, self._exact, name, claim.reference, claim)
+        return Hearing(replace(witness, reason=reason), against)
+
+    def _approximations(self) -> tuple[str, ...]:
+        if self._notes is None:
+            with ExactFunctions() as mode:
+                self._problem.run()
+            self._notes = tuple(sorted(mode.notes))
+        return self._notes
+
+    def _hiding_places(self) -> str:
+        if self._hidden is None:
+            with HidingPlaces() as mode:
+                self._problem.run()
+            self._hidden = ", ".join(map(str, mode.found))
+        return self._hidden

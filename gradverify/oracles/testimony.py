@@ -1,0 +1,163 @@
+"""What oracles say of a gradient, as data, and the rules by which their word counts. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Stance(str, Enum):
+    """How an oracle stands to a gradient. A string, so that it prints and serialises as its value."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    SUBGRADIENT = "subgradient"  # the function has a kink here, and the gradient lies between the slopes of both sides
+    KINK = "kink"  # there are kinks, and it cannot be told whether the gradient fits them
+    INCONCLUSIVE = "inconclusive"  # measured, but not sharply enough to tell right from wrong
+    ABSENT = "does not apply"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+
+_SAYS = {
+    Stance.AGREES: "agrees",
+    Stance.DISAGREES: "disagrees",
+    Stance.SUBGRADIENT: "finds a kink",
+    Stance.KINK: "finds kinks",
+    Stance.INCONCLUSIVE: "cannot tell",
+    Stance.ABSENT: "does not apply",
+}
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What one oracle says of one gradient.
+
+    Attributes:
+        oracle: its name.
+        stance: what it says.
+        error: its error bar: an element that is off by less may go unnoticed; nan where nothing was measured.
+        evaluations: how many times it ran the forward.
+        reason: why it does not apply or cannot tell, or what else there is to know.
+        index: of the element that it disagrees with, or that lies at a kink; None where there is no such one.
+        claimed: what the gradient says there, or along a line where there is no index; nan where nothing is shown.
+        measured: what the oracle says there, with `error` as its bar; at a kink, the mean of both sides.
+    """
+
+    oracle: str
+    stance: Stance
+    error: float = math.nan
+    evaluations: int = 0
+    reason: str = ""
+    index: tuple[int, ...] | None = None
+    claimed: float = math.nan
+    measured: float = math.nan
+
+    def __str__(self) -> str:
+        """One line, such as "finite_difference disagrees at (3, 7): 0.5 claimed, 1 ± 2.0e-12 measured"."""
+        text = f"{self.oracle} {_SAYS[self.stance]}"
+        if self.stance is Stance.ABSENT:
+            return f"{text}: {self.reason}"
+        if math.isnan(self.measured):
+            text += f" ± {self.error:.1e}"
+        else:
+            where = f" at {self.index}" if self.index else ""
+            text += f"{where}: {self.claimed:.6g} claimed, {self.measured:.6g} ± {self.error:.1e} measured"
+        return f"{text} ({self.reason})" if self.reason else text
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What one oracle says of a candidate, and of the reference where the two differ.
+
+    `reference` is None where candidate and reference are the same up to rounding, or where nothing hangs on it.
+    """
+
+    candidate: Witness
+    reference: Witness | None = None
+
+    @property
+    def oracle(self) -> str:
+        """The name of the oracle."""
+        return self.candidate.oracle
+
+    @property
+    def sides_with_candidate(self) -> bool:
+        """Whether it speaks for the candidate and against the reference."""
+        against = self.reference is not None and self.reference.stance is Stance.DISAGREES
+        return self.candidate.stance is Stance.AGREES and against
+
+    def __str__(self) -> str:
+        if self.reference is None or not self.sides_with_candidate:
+            return str(self.candidate)
+        seen = self.reference
+        where = f" at {seen.index}" if seen.index else ""
+        against = f"{seen.measured:.10g} ± {seen.error:.1e} measured{where}, {seen.claimed:.10g} by the reference"
+        because = f" ({self.candidate.reason})" if self.candidate.reason else ""
+        return f"{self.oracle} sides with the candidate: {against}{because}"
+
+
+class Ruling(Enum):
+    """What the witnesses change of a verdict that was reached against the reference alone."""
+
+    NONE = "none"
+    DISPUTED = "disputed"  # a witness sides with the candidate against the reference
+    REFUTED = "refuted"  # candidate and reference agree, and a witness contradicts both
+    SUBGRADIENT = "subgradient"  # at a kink, and within what the function's two slopes allow
+    INCONCLUSIVE = "inconclusive"  # at kinks, and no witness can tell whether the candidate fits them
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A ruling, and the sentences that explain it."""
+
+    ruling: Ruling
+    hints: tuple[str, ...] = ()
+
+
+def weigh_testimony(hearings: Sequence[Hearing], *, differs: bool, reference: str = "autograd") -> Finding:
+    """What the witnesses' word changes.
+
+    Args:
+        hearings: one an oracle.
+        differs: whether candidate and reference differ by more than rounding explains.
+        reference: the name of the oracle that gave the reference.
+    """
+    stances = [hearing.candidate.stance for hearing in hearings]
+    if not differs:
+        refuting = [str(hearing) for hearing in hearings if hearing.candidate.stance is Stance.DISAGREES]
+        if not refuting:
+            return Finding(Ruling.NONE)
+        return Finding(Ruling.REFUTED, (f"candidate and {reference} agree, and both are contradicted", *refuting))
+    siding = [hearing for hearing in hearings if hearing.sides_with_candidate]
+    if siding:
+        return Finding(Ruling.DISPUTED, (_who_stands_alone(hearings, reference), *map(str, siding)))
+    # A measured kink outweighs a rule of differentiation, which can only repeat the convention it was given.
+    if Stance.SUBGRADIENT in stances:
+        return Finding(Ruling.SUBGRADIENT, _told(hearings, Stance.SUBGRADIENT))
+    if Stance.KINK in stances:
+        return Finding(Ruling.INCONCLUSIVE, _told(hearings, Stance.KINK))
+    return Finding(Ruling.NONE)
+
+
+def _who_stands_alone(hearings: Sequence[Hearing], reference: str) -> str:
+    against = [one.oracle for one in hearings if one.candidate.stance is Stance.DISAGREES]
+    siding = [one.oracle for one in hearings if one.sides_with_candidate]
+    if not against:
+        return f"{reference} stands alone: {' and '.join(siding)} {_say(siding)} what the candidate says"
+    others = " and ".join([reference, *against])
+    return f"the oracles are divided: {others} against the candidate, {' and '.join(siding)} for it"
+
+
+def _say(names: Sequence[str]) -> str:
+    return "says" if len(names) == 1 else "say"
+
+
+def _told(hearings: Sequence[Hearing], stance: Stance) -> tuple[str, ...]:
+    return tuple(str(hearing) for hearing in hearings if hearing.candidate.stance is stance)
