@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gradverify.comparison import compare as compare
     from gradverify.errors import GradientMismatch as GradientMismatch
     from gradverify.errors import GradverifyError as GradverifyError
+    from gradverify.function_case import FunctionCase as FunctionCase
     from gradverify.notebook import cmp as cmp
     from gradverify.report import Comparison as Comparison
     from gradverify.report import Report as Report
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Case": "case",
     "Comparison": "report",
+    "FunctionCase": "function_case",
     "Gradients": "trace",
     "GradientMismatch": "errors",
     "GradverifyError": "errors",

@@ -1,19 +1,23 @@
-"""verify: a case in, a report out; check raises instead."""
+"""verify: a case or a candidate in, a report out; check raises instead."""
 
 from __future__ import annotations
 
 import dataclasses
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from gradverify.assessment import assess
+from gradverify.candidate.assessment import assess_candidate
 from gradverify.case import Case, check_sizes, settings_of, sizes_of, with_sizes
 from gradverify.errors import GradientMismatch, GradverifyError, UsageError
 from gradverify.evaluation import draw_inputs
+from gradverify.function_case import FunctionCase, function_case
 from gradverify.measurement import run_pass
 from gradverify.report import Environment, Failure, Report
 from gradverify.scope import user_traceback
@@ -41,8 +45,14 @@ class Configuration:
 
 
 def verify(
-    case: Case | type[Case],
+    case: Case | type[Case] | Callable[..., object],
     *,
+    inputs: object = None,
+    reference: Callable[..., object] | None = None,
+    options: Mapping[str, object] | None = None,
+    constants: Iterable[str] = (),
+    outputs: Sequence[str | None] | None = None,
+    parameters: Callable[..., Mapping[str, Tensor]] | None = None,
     sizes: Mapping[str, int] | None = None,
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
@@ -51,10 +61,18 @@ def verify(
     partial: bool | None = None,
     quick: bool = False,
 ) -> Report:
-    """Verify every hand-derived gradient of a case against autograd.
+    """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
     Args:
-        case: a Case, or a class of it, which is made with its default sizes.
+        case: a Case, or a class of it, which is made with its default sizes; or a candidate that brings its own
+            backward: a function, `Function.apply`, a module, an op.
+        inputs: of a candidate: a sequence, a mapping whose keys name the rows, or `f(generator, **sizes)` that
+            returns one. Tensors keep the dtype that they are given with.
+        reference: what a candidate is held against, called alike.
+        options: keyword arguments for candidate and reference.
+        constants: floating inputs and parameters of a candidate that are not differentiated.
+        outputs: the names of the outputs that are compared, in their order; None passes one over.
+        parameters: maps the parameters of a candidate module, by name, to those of the reference.
         sizes: other values for some size fields.
         seed: of the inputs; the first of the case's `seeds` where it is not given.
         dtype: the working precision; the first of the case's `dtypes` where it is not given.
@@ -68,13 +86,29 @@ def verify(
             raises); a gradient that is not right is a result, not an error.
     """
     overrides = read_settings({"seeds": seed, "dtypes": dtype, "devices": device, "strict": strict, "partial": partial})
-    made = with_sizes(_instance(case), sizes or {})
+    made = _case_of(
+        case,
+        sizes,
+        inputs=inputs,
+        reference=reference,
+        options=options,
+        constants=constants,
+        outputs=outputs,
+        parameters=parameters,
+    )
+    made = with_sizes(made, sizes or {})
     return _verify(made, configurations(made, overrides, quick=quick)[0])
 
 
 def check(
-    case: Case | type[Case],
+    case: Case | type[Case] | Callable[..., object],
     *,
+    inputs: object = None,
+    reference: Callable[..., object] | None = None,
+    options: Mapping[str, object] | None = None,
+    constants: Iterable[str] = (),
+    outputs: Sequence[str | None] | None = None,
+    parameters: Callable[..., Mapping[str, Tensor]] | None = None,
     sizes: Mapping[str, int] | None = None,
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
@@ -89,7 +123,20 @@ def check(
         GradientMismatch: if the report did not pass; its `report` holds everything.
     """
     report = verify(
-        case, sizes=sizes, seed=seed, dtype=dtype, device=device, strict=strict, partial=partial, quick=quick
+        case,
+        inputs=inputs,
+        reference=reference,
+        options=options,
+        constants=constants,
+        outputs=outputs,
+        parameters=parameters,
+        sizes=sizes,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        strict=strict,
+        partial=partial,
+        quick=quick,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -148,12 +195,23 @@ def describe_environment(devices: Iterable[str] = ("cpu",)) -> Environment:
     return Environment(__version__, torch.__version__, python, platform.platform(), torch.get_num_threads(), names)
 
 
-def _instance(case: Case | type[Case]) -> Case:
+def _case_of(
+    case: Case | type[Case] | Callable[..., object], sizes: Mapping[str, int] | None, **arguments: Any
+) -> Case:
+    """The case itself, or the one that a candidate and its arguments make."""
     if isinstance(case, type) and issubclass(case, Case):
-        return case()
+        case = case()
     if isinstance(case, Case):
+        for name, value in arguments.items():
+            if value:
+                raise UsageError(f"{name}= belongs to a candidate; {type(case).__name__} is a Case and has its own")
         return case
-    raise UsageError(f"expected a Case or a subclass of it, got {case!r}")
+    if not callable(case) or arguments["inputs"] is None:
+        raise UsageError(
+            "expected a Case or a subclass of it, or a candidate and its inputs, as in verify(f, inputs=[x], "
+            f"reference=g); got {case!r}"
+        )
+    return function_case(case, sizes=sizes, **arguments)
 
 
 def _blank(case: Case, configuration: Configuration) -> Report:
@@ -168,6 +226,8 @@ def _blank(case: Case, configuration: Configuration) -> Report:
 
 def _verify(case: Case, configuration: Configuration) -> Report:
     check_sizes(case)
+    if isinstance(case, FunctionCase):
+        return _verify_candidate(case, configuration)
     settings = configuration.settings
     dtype = getattr(torch, configuration.dtype)
     inputs = draw_inputs(
@@ -207,6 +267,24 @@ def _verify(case: Case, configuration: Configuration) -> Report:
         derived=len(working.candidates),
         named=len(set(working.forward.differentiable) - given_outputs),
         notes=notes,
+    )
+
+
+def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Report:
+    found = assess_candidate(
+        case,
+        configuration.seed,
+        getattr(torch, configuration.dtype),
+        _device(configuration.device),
+        configuration.settings,
+        quick=configuration.quick,
+    )
+    return dataclasses.replace(
+        _blank(case, configuration),
+        rows=found.rows,
+        derived=len(found.rows),
+        named=len(found.rows),
+        notes=found.notes,
     )
 
 

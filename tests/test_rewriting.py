@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gradverify import Case
+from gradverify.function_case import FunctionCase
 from gradverify.location import Location, is_users, statement
 from gradverify.rewriting import NoSource, quoted_as, read_backward, with_backward
 
@@ -249,6 +250,14 @@ def test_the_names_that_stand_for_modules_and_parameters_are_known():
     assert "FACTOR" not in source.modules
 
 
+class Candidate(FunctionCase):
+    __test__ = False
+    candidate = torch.sin
+
+    def inputs(self, generator):
+        return {}
+
+
 class Lambda(Plain):
     backward = lambda *_: None  # noqa: E731  # this is what is refused
 
@@ -305,6 +314,7 @@ def executed():
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
+        (Candidate, "there is no backward derived by hand to edit: a candidate brings its own"),
         (Lambda, "backward is a lambda; write it as a method"),
         (BuiltIn, "backward is no function written in Python, but an object of type builtin_function"),
         (HiddenByLambda, "backward is a lambda"),

@@ -1,0 +1,1 @@
+"""Right and wrong candidates, and what other checks say of them."""
