@@ -20,7 +20,7 @@ PACKAGE = Path(gradverify.__file__).parent
 FLOORS = (
     ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
     ("errors", "judge", "signature"),
-    ("settings", "trace", "capture", "report", "artifact", "selection"),
+    ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook"),
@@ -29,7 +29,7 @@ FLOORS = (
     ("assessment",),
     ("origin", "candidate", "candidate.*"),
     ("verification",),
-    ("mutation",),
+    ("mutation", "reproducer"),
     ("commands", "commands.*", "pytest_*"),
     ("cli",),
     ("__main__",),

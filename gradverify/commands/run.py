@@ -20,12 +20,14 @@ from gradverify.commands.plan import (
     resize,
     targets_of,
 )
+from gradverify.errors import UsageError
 from gradverify.progress import show_progress
 from gradverify.render import spelling
 from gradverify.render.color import wants_color
 from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import PLAIN, Style
+from gradverify.report import Report
 from gradverify.settings import DTYPES, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -60,6 +62,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
+    parser.add_argument(
+        "--reproducer",
+        metavar="FILE",
+        help="write a script that shows the first failure by itself, at the smallest sizes that still fail",
+    )
 
 
 def execute(options: Namespace) -> ExitCode:
@@ -70,8 +77,9 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    if options.json is not None:
-        check_writable(options.json)
+    for file in (options.json, options.reproducer):
+        if file is not None:
+            check_writable(file)
 
     from gradverify.commands.devices import check_device
     from gradverify.loader import find
@@ -121,7 +129,28 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
             write_whole(options.json, document)
     closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
+    if options.reproducer is not None:
+        _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)
+
+
+def _write_reproducer(file: str, planned: Sequence[Planned], reports: Sequence[Report]) -> None:
+    """Write the script of the first case that failed, and say what there is to say on stderr."""
+    from gradverify.reproducer import reproduce
+
+    failed = next(((one, report) for one, report in zip(planned, reports, strict=False) if not report.passed), None)
+    if failed is None:
+        print(f"nothing failed that could be reproduced: {file} is not written", file=sys.stderr)
+        return
+    one, report = failed
+    try:
+        with foreign_code():
+            script = reproduce(one.found.case, one.configuration, report)
+    except UsageError as error:
+        print(f"{one.label}: {error.message}; {file} is not written", file=sys.stderr)
+        return
+    write_whole(file, script)
+    print(f"{one.label} fails by itself in {file}", file=sys.stderr)
 
 
 def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
