@@ -23,7 +23,7 @@ FLOORS = (
     ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
-    ("evaluation", "loader", "notebook"),
+    ("evaluation", "loader", "notebook", "sweep"),
     ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
     ("measurement",),
     ("assessment",),

@@ -126,9 +126,10 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
 
 
 def label_of(report: Report) -> str:
-    """The case and its dtype, as pytest names the item: "LinearRegression[float32]"."""
+    """The case, the sizes that are not its defaults, and its dtype: "LinearRegression[samples=100-float32]"."""
     name = spelling.one_line(report.case)
-    return f"{name}[{report.dtype}]" if report.dtype else name
+    sizes = [f"{spelling.one_line(one)}={report.sizes[one]}" for one in report.resized if one in report.sizes]
+    return f"{name}[{'-'.join([*sizes, report.dtype])}]" if report.dtype else name
 
 
 def _successes(report: Report) -> str:
