@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import random
@@ -14,6 +15,8 @@ from gradverify.case import Bounds, Case, sizes_of, with_sizes
 from gradverify.case import _bounds_of as bounds_of
 from gradverify.errors import CaseRaised, UsageError
 from gradverify.function_case import FunctionCase
+from gradverify.report import Report, Row
+from gradverify.verdict import Verdict
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +31,9 @@ _LARGEST_PADDING = 5
 _MOST_ELEMENTS = 2**16
 # Where there are no more combinations than these, all of them are looked at before any is said not to exist.
 _MOST_ENUMERATED = 10_000
-# Where there are more, a further one is looked for so many times.
+# Where there are more, a further one is looked for so many times, after some of them anywhere.
 _MOST_TRIES = 300
+_TRIES_AMONG_KNOWN = 100
 
 # What mends an error at sizes that the case was not written for.
 FITTING = (
@@ -38,11 +42,12 @@ FITTING = (
 )
 
 # What a size is tried at, in this order: one above a power of two (a tail), two, primes, the powers of two, one less.
-_DIMENSIONS = (33, 2, 7, 17, 1, 5, 65, 3, 32, 13, 9, 64, 31, 4, 11, 16, 67, 8, 63, 23, 6, 15, 47, 10, 61, 12)
-# A default below this is that of a kernel, a batch, a number of heads: its neighbours say most.
-_LEAST_DIMENSION = 5
+_DIMENSIONS = (33, 2, 7, 32, 17, 5, 65, 3, 1, 13, 64, 9, 31, 4, 11, 16, 67, 8, 63, 23, 6, 15, 47, 10, 61, 12)
 # A default of at most this is that of a stride, a padding, a dilation, which no other size is mixed up with.
 _LARGEST_MODIFIER = 1
+_MODIFIERS = (2, 0, 1, 3, 5)
+# A default below this is that of a kernel, a batch, a number of heads: its neighbours say most.
+_LEAST_DIMENSION = 5
 _KNOBS = (2, 0, 3, 1, 5, 33, 4, 8, 7, 17, 65, 9, 16, 11, 32, 6, 13, 31)
 
 
@@ -67,6 +72,21 @@ def check_count(count: int) -> None:
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise UsageError(f"sweep: expected how many combinations of sizes to run, 1 or more; got {count!r}")
+
+
+def excuse(report: Report) -> Report:
+    """The report of a swept case without the failures that sizes such as 1 make of a right gradient.
+
+    A softmax of one element has no gradient, a normalised vector of one only what rounding leaves of it, and one
+    negative number shows nothing of a relu: nobody chose these inputs. At the case's own sizes all of that fails.
+    """
+    return dataclasses.replace(report, rows=tuple(_excused(row) for row in report.rows))
+
+
+def _excused(row: Row) -> Row:
+    if row.passed or row.verdict not in (Verdict.VACUOUS, Verdict.INCONCLUSIVE):
+        return row
+    return dataclasses.replace(row, passed=True)
 
 
 def sweep_sizes(case: Case, count: int, *, held: Set[str] = frozenset()) -> Sweep:
@@ -124,7 +144,9 @@ class _Range:
         widest = _LARGEST_PADDING if default == 0 and step == 1 else bounds.low - 1 + _WIDEST
         first = -(-bounds.low // step) * step
         grid = range(first, max(default, widest, _MOST_STEPS * step if step > 1 else 0) + 1, step)
-        known = _DIMENSIONS if abs(default) >= _LEAST_DIMENSION * step else _KNOBS
+        known: Sequence[int] = _DIMENSIONS
+        if abs(default) < _LEAST_DIMENSION * step:
+            known = _MODIFIERS if abs(default) <= _LARGEST_MODIFIER else _KNOBS
         powers = [2**power + one for power in range(7, grid[-1].bit_length()) for one in (1, 0, -1)]
         # A least size of 100 is no reason to try nothing but the largest: what is known is counted from there too.
         proposed = [factor * step + start for start in dict.fromkeys((0, first - step)) for factor in (*known, *powers)]
@@ -189,8 +211,9 @@ class _Search:
             return {name: one.nearest(alike) for name, one in self._ranges.items()}
         if number % 2 and len(names) > 1:
             chosen = {name: one.default for name, one in self._ranges.items()}
-            name = names[(number // 2) % len(names)]
-            return {**chosen, name: self._pick(name, chosen, set(), failures)}
+            picks = {name: self._pick(name, chosen, set(), failures) for name in names}
+            name = min(picks, key=lambda name: self._familiarity(name, picks[name], failures))
+            return {**chosen, name: picks[name]}
         self._chance.shuffle(names)
         picked: dict[str, int] = {}
         for name in names:
@@ -203,9 +226,18 @@ class _Search:
     def _pick(self, name: str, others: Mapping[str, int], taken: set[int], failures: int) -> int:
         """The value of a size that was tried least, beside the others; the more by chance, the longer none fits."""
         beside = _product(value for other, value in others.items() if other != name)
-        fitting = [one for one in self._ranges[name].ranked if beside * max(1, abs(one)) <= self._budget]
-        free = [one for one in fitting if one not in taken] or fitting or [self._ranges[name].grid[0]]
-        return min(free, key=lambda one: self._used[name, one] + failures * self._chance.random())
+        grid, known = self._ranges[name].grid, self._ranges[name].ranked
+        if failures > _TRIES_AMONG_KNOWN:
+            known = [*known, self._chance.choice(grid)]
+        fitting = [one for one in known if beside * max(1, abs(one)) <= self._budget]
+        free = [one for one in fitting if one not in taken] or fitting or [grid[0]]
+        return min(free, key=lambda value: self._familiarity(name, value, failures))
+
+    def _familiarity(self, name: str, value: int, failures: int) -> tuple[float, int]:
+        """How often a size was tried at a value, and how little that shows; blurred where nothing has fitted."""
+        ranked = self._ranges[name].ranked
+        rank = ranked.index(value) if value in ranked else len(ranked)
+        return self._used[name, value] + failures * self._chance.random(), rank
 
     def _all(self) -> Iterator[dict[str, int]]:
         for values in itertools.product(*(one.grid for one in self._ranges.values())):

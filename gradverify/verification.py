@@ -22,7 +22,7 @@ from gradverify.measurement import run_pass
 from gradverify.report import Environment, Failure, Report
 from gradverify.scope import user_traceback
 from gradverify.settings import DEFAULTS, NOTHING, Settings, read_settings
-from gradverify.sweep import FITTING, Sweep, sweep_sizes
+from gradverify.sweep import FITTING, Sweep, excuse, sweep_sizes
 from gradverify.verdict import Verdict
 
 _QUICK_NOTE = (
@@ -35,7 +35,7 @@ _QUICK_NOTE = (
 class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
-    `quick` runs the working precision alone.
+    `quick` runs the working precision alone. `swept` says that the sizes are not the case's own, but those of a sweep.
     """
 
     dtype: str
@@ -43,6 +43,7 @@ class Configuration:
     seed: int
     settings: Settings = DEFAULTS
     quick: bool = False
+    swept: bool = False
 
 
 def verify(
@@ -236,6 +237,11 @@ def _blank(case: Case, configuration: Configuration) -> Report:
 
 
 def _verify(case: Case, configuration: Configuration) -> Report:
+    report = _judge(case, configuration)
+    return excuse(report) if configuration.swept else report
+
+
+def _judge(case: Case, configuration: Configuration) -> Report:
     check_sizes(case)
     if isinstance(case, FunctionCase):
         return _verify_candidate(case, configuration)
@@ -289,7 +295,8 @@ def _verify_sweep(case: Case, configuration: Configuration, sweep: Sweep) -> Rep
         )
     # An error of the case as it is written is raised; at other sizes it hides nothing that was found at the rest.
     first = _verify(case, configuration)
-    reports = [first, *(examine(one, configuration) for one in sweep.cases[1:])]
+    others = dataclasses.replace(configuration, swept=True)
+    reports = [first, *(examine(one, others) for one in sweep.cases[1:])]
     failed = [report for report in reports if not report.passed]
     notes = sweep.notes
     if len(reports) > 1:
@@ -306,7 +313,9 @@ def _tell_sweep(reports: Sequence[Report], failed: Sequence[Report]) -> str:
 
     names = ", ".join(reports[0].sizes)
     sentence = f"sweep: {len(reports)} combinations of sizes were run, ({names}) = {spell(reports)}; "
-    return sentence + (f"{len(failed)} of them failed: {spell(failed)}" if failed else "all of them passed")
+    sentence += f"{len(failed)} of them failed: {spell(failed)}" if failed else "all of them passed"
+    idle = [one for one in reports if one.passed and any(row.verdict.fails for row in one.rows)]
+    return sentence + (f"; of some gradients nothing could be told at {spell(idle)}" if idle else "")
 
 
 def _held(case: Case, sizes: Mapping[str, int]) -> frozenset[str]:

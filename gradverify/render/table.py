@@ -35,6 +35,15 @@ _MARKUP = frozenset({*_BARS, MARKDOWN, "latex", "latex_raw", "latex_booktabs", "
 
 # Verdicts of gradients that were derived, and found right.
 _RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE})
+# Verdicts that a row can pass with, and that are told beside the right ones.
+_TOLD = (
+    Verdict.IMPRECISE,
+    Verdict.KNOWN,
+    Verdict.GIVEN,
+    Verdict.MISSING,
+    Verdict.VACUOUS,
+    Verdict.INCONCLUSIVE,
+)
 # Verdicts that say what the gradient is; the other failing ones say what is not known of it.
 _FAULTY = frozenset({Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE})
 
@@ -140,9 +149,7 @@ def _successes(report: Report) -> str:
     right = sum(row.verdict in _RIGHT for row in judged)
     parts = [f"{right} of {spelling.several(len(judged), 'gradient')} right"]
     parts += [
-        f"{amount} {verdict}"
-        for verdict in (Verdict.IMPRECISE, Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING)
-        if (amount := sum(row.verdict is verdict for row in report.rows))
+        f"{amount} {verdict}" for verdict in _TOLD if (amount := sum(row.verdict is verdict for row in report.rows))
     ]
     return f"{', '.join(parts)} ({derived})"
 
