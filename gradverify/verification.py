@@ -291,7 +291,7 @@ def _verify_sweep(case: Case, configuration: Configuration, sweep: Sweep) -> Rep
     """The first report that failed, or that of the case itself, with what became of all of them."""
     if isinstance(case, FunctionCase) and case.call is not None and not callable(case.call.inputs):
         raise UsageError(
-            "sweep= needs inputs that depend on sizes: pass a function, inputs=f(generator, n=8, m=3), which returns them"
+            "sweep= needs inputs that depend on sizes: pass a function, inputs=f(generator, n=8, m=3), that draws them"
         )
     # An error of the case as it is written is raised; at other sizes it hides nothing that was found at the rest.
     first = _verify(case, configuration)

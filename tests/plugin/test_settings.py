@@ -192,9 +192,7 @@ class Tail(Linear):
     project.ini("gradverify_sweep = 6")
     result = project.run("--gradverify-dtype=float64", "--gradverify-dtype=float32")
     result.assert_outcomes(passed=22, failed=2)
-    result.stdout.fnmatch_lines(
-        ["FAILED test_models.py::Tail[[]samples=33-float32] - Tail[[]samples=33-float32]: 1 of*"]
-    )
+    result.stdout.fnmatch_lines(["FAILED test_models.py::Tail[[]samples=33-float32] - *"])
 
 
 def test_an_unknown_device_fails_its_items_and_names_it(project):
