@@ -126,7 +126,7 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see.
+    by hand. `notes` say what the run could not see. `resized` names the sizes that are not the case's defaults.
     """
 
     case: str
@@ -139,6 +139,7 @@ class Report:
     named: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None
+    resized: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

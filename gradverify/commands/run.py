@@ -15,9 +15,11 @@ from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
     nothing_selected,
+    parse_count,
     parse_size,
     plan,
     resize,
+    sweep,
     targets_of,
 )
 from gradverify.errors import UsageError
@@ -47,6 +49,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=parse_size,
         metavar="NAME=10,100",
         help="run each case that has this size at each of these values; repeatable",
+    )
+    parser.add_argument(
+        "--sweep",
+        type=parse_count,
+        metavar="N",
+        help="run each case at N combinations of its sizes, its own first; those that --size names stay as they are",
     )
     parser.add_argument("--strict", action="store_true", help="a gradient that is right but imprecise fails")
     parser.add_argument("--partial", action="store_true", help="a gradient that is not derived yet does not fail")
@@ -89,9 +97,10 @@ def execute(options: Namespace) -> ExitCode:
         check_device(device)
     with foreign_code():
         findings = find(targets)
-        found = resize(findings.found, options.size)
+        sized = resize(findings.found, options.size)
+        found, notes = sweep(sized, options.sweep, (name for name, _ in options.size))
     planned = plan(found, options.expression, overrides, quick=options.quick)
-    for sentence in findings.unfinished:
+    for sentence in (*findings.unfinished, *notes):
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
         print(nothing_selected(targets, len(found), options.expression), file=sys.stderr)
@@ -129,6 +138,10 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
             write_whole(options.json, document)
     closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
+    if options.sweep is not None and any(one.report.error for one in outcomes[len(broken) :]):
+        from gradverify.sweep import FITTING
+
+        print(f"note: {FITTING}", file=sys.stderr)
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)

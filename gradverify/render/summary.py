@@ -14,6 +14,8 @@ from gradverify.report import Environment, Report
 # Tables of more cases than this scroll away unread.
 _MOST_TABLES = 10
 _SLOWEST = 5
+# The sizes that fail are listed until nobody would read on; each has a report of its own.
+_MOST_SIZES = 20
 
 
 class Shown(str, Enum):
@@ -52,13 +54,14 @@ def render_outcome(outcome: Outcome, shown: Shown, total: int, *, style: Style =
 
 
 def render_totals(outcomes: Sequence[Outcome], shown: Shown, environment: Environment, *, style: Style = PLAIN) -> str:
-    """The slowest cases, where they are many and the user left it to us; how many passed; what it depended on."""
+    """The slowest cases, where they are many and the user left it to us; the sizes that fail; how many passed."""
     parts = []
     if shown is Shown.AUTO and len(outcomes) > _MOST_TABLES:
         parts += [
             "slowest:",
             *(f"  {spelling.duration(one.seconds)}  {label_of(one.report)}" for one in _slowest(outcomes)),
         ]
+    parts += [paint(line, Color.BAD, enabled=style.is_colored) for line in _failing_sizes(outcomes)]
     passed = sum(one.report.passed for one in outcomes)
     errors = sum(one.report.error is not None for one in outcomes)
     amounts = {"failed": len(outcomes) - passed - errors, "passed": passed, "errors" if errors > 1 else "error": errors}
@@ -68,6 +71,22 @@ def render_totals(outcomes: Sequence[Outcome], shown: Shown, environment: Enviro
     parts.append(paint(f"{counted} in {seconds}", color, enabled=style.is_colored))
     parts.append(paint(_spell_environment(environment), Color.FAINT, enabled=style.is_colored))
     return "\n".join(parts) + "\n"
+
+
+def _failing_sizes(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line for each case that ran at several sizes and failed at some: at which."""
+    runs: dict[tuple[str, str, str], dict[str, bool]] = {}
+    for report in (one.report for one in outcomes):
+        sizes = ", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())
+        passed = runs.setdefault((spelling.one_line(report.case), report.dtype, report.device), {})
+        passed[sizes] = passed.get(sizes, True) and report.passed
+    lines = []
+    for (case, dtype, _), passed in runs.items():
+        failing = [sizes for sizes, right in passed.items() if not right]
+        if len(passed) > 1 and failing:
+            shown = "; ".join(failing[:_MOST_SIZES]) + ("; ..." if len(failing) > _MOST_SIZES else "")
+            lines.append(f"{case}[{dtype}] fails at {len(failing)} of {len(passed)} combinations of sizes: {shown}")
+    return lines
 
 
 def _slowest(outcomes: Sequence[Outcome]) -> list[Outcome]:

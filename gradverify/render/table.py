@@ -35,6 +35,15 @@ _MARKUP = frozenset({*_BARS, MARKDOWN, "latex", "latex_raw", "latex_booktabs", "
 
 # Verdicts of gradients that were derived, and found right.
 _RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE})
+# Verdicts that a row can pass with, and that are told beside the right ones.
+_TOLD = (
+    Verdict.IMPRECISE,
+    Verdict.KNOWN,
+    Verdict.GIVEN,
+    Verdict.MISSING,
+    Verdict.VACUOUS,
+    Verdict.INCONCLUSIVE,
+)
 # Verdicts that say what the gradient is; the other failing ones say what is not known of it.
 _FAULTY = frozenset({Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE})
 
@@ -126,9 +135,10 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
 
 
 def label_of(report: Report) -> str:
-    """The case and its dtype, as pytest names the item: "LinearRegression[float32]"."""
+    """The case, the sizes that are not its defaults, and its dtype: "LinearRegression[samples=100-float32]"."""
     name = spelling.one_line(report.case)
-    return f"{name}[{report.dtype}]" if report.dtype else name
+    sizes = [f"{spelling.one_line(one)}={report.sizes[one]}" for one in report.resized if one in report.sizes]
+    return f"{name}[{'-'.join([*sizes, report.dtype])}]" if report.dtype else name
 
 
 def _successes(report: Report) -> str:
@@ -139,9 +149,7 @@ def _successes(report: Report) -> str:
     right = sum(row.verdict in _RIGHT for row in judged)
     parts = [f"{right} of {spelling.several(len(judged), 'gradient')} right"]
     parts += [
-        f"{amount} {verdict}"
-        for verdict in (Verdict.IMPRECISE, Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING)
-        if (amount := sum(row.verdict is verdict for row in report.rows))
+        f"{amount} {verdict}" for verdict in _TOLD if (amount := sum(row.verdict is verdict for row in report.rows))
     ]
     return f"{', '.join(parts)} ({derived})"
 
