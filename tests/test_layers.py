@@ -18,14 +18,14 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
-    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
+    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
     ("errors", "judge", "signature"),
     ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook"),
-    ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
-    ("measurement",),
+    ("noise", "replay", "diagnosis", "diagnosis.*"),
+    ("measurement", "oracles", "oracles.*"),
     ("assessment",),
     ("origin", "candidate", "candidate.*"),
     ("verification",),
@@ -46,6 +46,7 @@ TORCH_FREE = (
     "verdict",
     "errors",
     "judge",
+    "witness",
     "settings",
     "case",
     "report",

@@ -22,11 +22,11 @@ from gradverify.evaluation import Inputs
 from gradverify.judge import LEAST_UNITS, PRECISIONS
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Stance, Witness
 from gradverify.report import Row, Worst
 from gradverify.scope import dtype_name
 from gradverify.trace import Trace
 from gradverify.verdict import Verdict
+from gradverify.witness import Stance, Witness
 
 NOTE = (
     "there is no reference: the gradients in float64 were held against finite differences of the candidate's own "

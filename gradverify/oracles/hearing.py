@@ -21,7 +21,8 @@ from gradverify.oracles.forward_mode import ForwardMode
 from gradverify.oracles.hidden import HidingPlaces
 from gradverify.oracles.problem import Problem
 from gradverify.oracles.scalar import Scalar
-from gradverify.oracles.testimony import Hearing, Stance, Witness
+from gradverify.oracles.testimony import Hearing
+from gradverify.witness import Stance, Witness
 
 # As the judgement has it: units of noise that are allowed, and the relative move that is no longer rounding.
 _UNITS = 64.0

@@ -11,8 +11,9 @@ from gradverify.errors import UsageError
 from gradverify.measurement import run_pass
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.hearing import ORACLES, Claim, find_oracle, hear
-from gradverify.oracles.testimony import Ruling, Stance, weigh_testimony
+from gradverify.oracles.testimony import Ruling, weigh_testimony
 from gradverify.settings import DEFAULTS
+from gradverify.witness import Stance
 from oracles.samples import (
     Copied,
     Custom,

@@ -9,7 +9,8 @@ from dataclasses import asdict
 
 import pytest
 
-from gradverify.oracles.testimony import Hearing, Ruling, Stance, Witness, weigh_testimony
+from gradverify.oracles.testimony import Hearing, Ruling, weigh_testimony
+from gradverify.witness import Stance, Witness
 
 AGREES = Witness("finite_difference", Stance.AGREES, 1e-11, 10)
 DISAGREES = Witness("finite_difference", Stance.DISAGREES, 2e-12, 10, index=(3, 7), claimed=0.5, measured=1.0)
