@@ -17,6 +17,11 @@ class Stance(str, Enum):
     INCONCLUSIVE = "inconclusive"  # measured, but not sharply enough to tell right from wrong
     ABSENT = "does not apply"
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether an error bar belongs to it."""
+        return self is not Stance.ABSENT
+
     def __str__(self) -> str:
         return str(self.value)
 
@@ -59,13 +64,13 @@ class Witness:
     measured: float = math.nan
 
     def __str__(self) -> str:
-        """One line, such as "finite_difference disagrees at (3, 7): 0.5 claimed, 1 ± 2.0e-12 measured"."""
+        """One line, such as "finite_difference disagrees at [3, 7]: 0.5 claimed, 1 ± 2.0e-12 measured"."""
         text = f"{self.oracle} {_SAYS[self.stance]}"
         if self.stance is Stance.ABSENT:
             return f"{text}: {self.reason}"
         if math.isnan(self.measured):
             text += f" ± {self.error:.1e}"
         else:
-            where = f" at {self.index}" if self.index else ""
+            where = f" at {list(self.index)}" if self.index else ""
             text += f"{where}: {self.claimed:.6g} claimed, {self.measured:.6g} ± {self.error:.1e} measured"
         return f"{text} ({self.reason})" if self.reason else text

@@ -27,7 +27,7 @@ FLOORS = (
     ("noise", "replay", "diagnosis", "diagnosis.*"),
     ("measurement", "oracles", "oracles.*"),
     ("assessment",),
-    ("origin", "candidate", "candidate.*"),
+    ("origin", "witnesses", "candidate", "candidate.*"),
     ("verification",),
     ("mutation", "reproducer"),
     ("commands", "commands.*", "pytest_*"),

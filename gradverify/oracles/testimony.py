@@ -13,11 +13,15 @@ from gradverify.witness import Stance, Witness
 class Hearing:
     """What one oracle says of a candidate, and of the reference where the two differ.
 
-    `reference` is None where candidate and reference are the same up to rounding, or where nothing hangs on it.
+    Attributes:
+        candidate: what it says of the candidate.
+        reference: of the reference; None where the two are the same up to rounding, or where nothing hangs on it.
+        note: under what assumption it says so, where it makes one.
     """
 
     candidate: Witness
     reference: Witness | None = None
+    note: str = ""
 
     @property
     def oracle(self) -> str:
@@ -34,10 +38,10 @@ class Hearing:
         if self.reference is None or not self.sides_with_candidate:
             return str(self.candidate)
         seen = self.reference
-        where = f" at {seen.index}" if seen.index else ""
+        where = f" at {list(seen.index)}" if seen.index else ""
         against = f"{seen.measured:.10g} ± {seen.error:.1e} measured{where}, {seen.claimed:.10g} by the reference"
         because = f" ({self.candidate.reason})" if self.candidate.reason else ""
-        return f"{self.oracle} sides with the candidate: {against}{because}"
+        return f"{self.oracle} sides with the candidate: {against}" + because
 
 
 class Ruling(Enum):
@@ -68,10 +72,10 @@ def weigh_testimony(hearings: Sequence[Hearing], *, differs: bool, reference: st
     """
     stances = [hearing.candidate.stance for hearing in hearings]
     if not differs:
-        refuting = [str(hearing) for hearing in hearings if hearing.candidate.stance is Stance.DISAGREES]
+        refuting = [hearing for hearing in hearings if hearing.candidate.stance is Stance.DISAGREES]
         if not refuting:
             return Finding(Ruling.NONE)
-        return Finding(Ruling.REFUTED, (f"candidate and {reference} agree, and both are contradicted", *refuting))
+        return Finding(Ruling.REFUTED, (_who_contradicts(hearings, reference), *map(str, refuting)))
     siding = [hearing for hearing in hearings if hearing.sides_with_candidate]
     if siding:
         return Finding(Ruling.DISPUTED, (_who_stands_alone(hearings, reference), *map(str, siding)))
@@ -86,14 +90,28 @@ def weigh_testimony(hearings: Sequence[Hearing], *, differs: bool, reference: st
 def _who_stands_alone(hearings: Sequence[Hearing], reference: str) -> str:
     against = [one.oracle for one in hearings if one.candidate.stance is Stance.DISAGREES]
     siding = [one.oracle for one in hearings if one.sides_with_candidate]
-    if not against:
-        return f"{reference} stands alone: {' and '.join(siding)} {_say(siding)} what the candidate says"
-    others = " and ".join([reference, *against])
-    return f"the oracles are divided: {others} against the candidate, {' and '.join(siding)} for it"
+    if against:
+        return (
+            f"the oracles are divided: {_listed([reference, *against])} against the candidate, {_listed(siding)} for it"
+        )
+    say = "says" if len(siding) == 1 else "say"
+    # Of the witnesses that assume something all assume the same, since it is the forward that brings it up.
+    notes = dict.fromkeys(one.note for one in hearings if one.sides_with_candidate and one.note)
+    return ", ".join([f"{reference} stands alone: {_listed(siding)} {say} what the candidate says", *notes])
 
 
-def _say(names: Sequence[str]) -> str:
-    return "says" if len(names) == 1 else "say"
+def _who_contradicts(hearings: Sequence[Hearing], reference: str) -> str:
+    against = [one.oracle for one in hearings if one.candidate.stance is Stance.DISAGREES]
+    agreeing = [one.oracle for one in hearings if one.candidate.stance is Stance.AGREES]
+    if len(against) == 1:
+        return f"{against[0]} stands alone against {_listed(['the candidate', reference, *agreeing])}"
+    return f"{_listed(against)} contradict {_listed(['the candidate', reference, *agreeing])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: "a", "a and b", "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _told(hearings: Sequence[Hearing], stance: Stance) -> tuple[str, ...]:

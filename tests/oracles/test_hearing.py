@@ -131,7 +131,10 @@ def test_softplus_is_explained():
     siding = [hearing for hearing in hearings["x"] if hearing.sides_with_candidate]
     assert [hearing.oracle for hearing in siding] == ["finite_difference", "forward_mode", "complex_step"]
     for hearing in siding:
-        assert "where torch computes x beyond its threshold of 20" in hearing.candidate.reason
+        assert "where torch computes x beyond its threshold of 20" in hearing.note
+    told, *_ = findings_of(Softplus())["x"].hints
+    assert told.startswith("autograd stands alone: finite_difference, forward_mode and complex_step say what the")
+    assert told.endswith("where torch computes x beyond its threshold of 20")
 
 
 def test_a_wrong_gradient_of_softplus_stays_wrong():
