@@ -72,5 +72,8 @@ class Witness:
             text += f" ± {self.error:.1e}"
         else:
             where = f" at {list(self.index)}" if self.index else ""
-            text += f"{where}: {self.claimed:.6g} claimed, {self.measured:.6g} ± {self.error:.1e} measured"
+            digits = 6 if f"{self.claimed:.6g}" != f"{self.measured:.6g}" else 12
+            text += (
+                f"{where}: {self.claimed:.{digits}g} claimed, {self.measured:.{digits}g} ± {self.error:.1e} measured"
+            )
         return f"{text} ({self.reason})" if self.reason else text

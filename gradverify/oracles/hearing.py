@@ -22,6 +22,7 @@ from gradverify.oracles.hidden import HidingPlaces
 from gradverify.oracles.problem import Problem
 from gradverify.oracles.scalar import Scalar
 from gradverify.oracles.testimony import Hearing
+from gradverify.settings import AUTOGRAD, Settings
 from gradverify.witness import Stance, Witness
 
 # As the judgement has it: units of noise that are allowed, and the relative move that is no longer rounding.
@@ -73,6 +74,12 @@ def find_oracle(name: str | Oracle) -> Oracle:
     if name not in ORACLES:
         raise UsageError(f"there is no oracle {name!r}; {did_you_mean(name, ORACLES)}")
     return ORACLES[name]()
+
+
+def witnesses_of(settings: Settings, reference: str = AUTOGRAD) -> tuple[Oracle, ...]:
+    """The oracles that the settings name, but for the one that gives the reference, and autograd."""
+    found = (find_oracle(one) for one in settings.oracles or ())
+    return tuple(one for one in found if one.name not in (AUTOGRAD, reference))
 
 
 def hear(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -39,7 +40,10 @@ class Hearing:
             return str(self.candidate)
         seen = self.reference
         where = f" at {list(seen.index)}" if seen.index else ""
-        against = f"{seen.measured:.10g} ± {seen.error:.1e} measured{where}, {seen.claimed:.10g} by the reference"
+        digits = _digits(seen.measured, seen.error)
+        against = (
+            f"{seen.measured:.{digits}g} ± {seen.error:.1e} measured{where}, {seen.claimed:.{digits}g} by the reference"
+        )
         because = f" ({self.candidate.reason})" if self.candidate.reason else ""
         return f"{self.oracle} sides with the candidate: {against}" + because
 
@@ -106,6 +110,13 @@ def _who_contradicts(hearings: Sequence[Hearing], reference: str) -> str:
     if len(against) == 1:
         return f"{against[0]} stands alone against {_listed(['the candidate', reference, *agreeing])}"
     return f"{_listed(against)} contradict {_listed(['the candidate', reference, *agreeing])}"
+
+
+def _digits(value: float, error: float) -> int:
+    """As many digits as are known, and one more; two numbers that an oracle tells apart look different."""
+    if not (0 < error < abs(value)):
+        return 6
+    return min(16, max(6, math.ceil(math.log10(abs(value) / error)) + 1))
 
 
 def _listed(names: Sequence[str]) -> str:
