@@ -33,6 +33,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("dtype", "args", "verify at this dtype; may be repeated"),
     ("device", "args", "verify on this device; may be repeated"),
     ("seed", "args", "draw the inputs from this seed; may be repeated"),
+    ("oracle", "args", "hear this oracle as a witness; may be repeated"),
     ("sweep", "string", "verify every case at so many combinations of its sizes, its own first"),
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
@@ -210,6 +211,7 @@ def _settings_in(values: Mapping[str, Any]) -> Settings:
             "dtypes": values["dtype"] or None,
             "devices": values["device"] or None,
             "seeds": [_read_seed(seed) for seed in values["seed"] or ()] or None,
+            "oracles": values["oracle"] or None,
             "strict": values["strict"],
             "partial": values["partial"],
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from gradverify.verdict import Origin, Verdict
+from gradverify.witness import Witness
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Row:
         nonfinite: how many elements were left out because the reference is not finite there.
         worst: the element that differs most.
         comparison: candidate and reference at the working precision.
+        witnesses: what each further oracle says of the gradient, in their order.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Row:
     nonfinite: int = 0
     worst: Worst | None = None
     comparison: Comparison | None = None
+    witnesses: tuple[Witness, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,10 +21,14 @@ from gradverify.function_case import FunctionCase, function_case
 from gradverify.measurement import run_pass
 from gradverify.report import Environment, Failure, Report
 from gradverify.scope import user_traceback
-from gradverify.settings import DEFAULTS, NOTHING, Settings, read_settings
+from gradverify.settings import DEFAULTS, NOTHING, Settings, has_witnesses, read_settings
 from gradverify.sweep import FITTING, Sweep, excuse, sweep_sizes
 from gradverify.verdict import Verdict
 
+if TYPE_CHECKING:
+    from gradverify.oracles.estimate import Oracle
+
+_UNHEARD_NOTE = "quick: the witnesses were not heard, who need float64"
 _QUICK_NOTE = (
     "quick: judged in {dtype} alone, against autograd in {dtype}. It cannot see an error smaller than the resolution "
     "shown, nor whether the precision is used well; run without quick for a verdict from float64"
@@ -59,6 +63,7 @@ def verify(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    oracles: str | Oracle | Sequence[str | Oracle] | None = None,
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
@@ -80,6 +85,8 @@ def verify(
         seed: of the inputs; the first of the case's `seeds` where it is not given.
         dtype: the working precision; the first of the case's `dtypes` where it is not given.
         device: where to run; the first of the case's `devices` where it is not given.
+        oracles: who says what a gradient should be, by name or made with options: the first gives the reference,
+            the others are witnesses; autograd is the first where it is not among them.
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail.
         quick: run the working precision alone; the report's notes say what that cannot see.
@@ -91,7 +98,16 @@ def verify(
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
             raises); a gradient that is not right is a result, not an error.
     """
-    overrides = read_settings({"seeds": seed, "dtypes": dtype, "devices": device, "strict": strict, "partial": partial})
+    overrides = read_settings(
+        {
+            "seeds": seed,
+            "dtypes": dtype,
+            "devices": device,
+            "oracles": oracles,
+            "strict": strict,
+            "partial": partial,
+        }
+    )
     made = _case_of(
         case,
         sizes,
@@ -122,6 +138,7 @@ def check(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    oracles: str | Oracle | Sequence[str | Oracle] | None = None,
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
@@ -144,6 +161,7 @@ def check(
         seed=seed,
         dtype=dtype,
         device=device,
+        oracles=oracles,
         strict=strict,
         partial=partial,
         quick=quick,
@@ -251,7 +269,7 @@ def _judge(case: Case, configuration: Configuration) -> Report:
         case, configuration.seed, dtype, _device(configuration.device), settings.constants or frozenset()
     )
     working = run_pass(case, inputs, dtype, partial=bool(settings.partial))
-    notes = (_QUICK_NOTE.format(dtype=configuration.dtype),) if configuration.quick else ()
+    notes: tuple[str, ...] = (_QUICK_NOTE.format(dtype=configuration.dtype),) if configuration.quick else ()
     judging, assessment = working, None
     if configuration.quick:
         assessment = assess(case, inputs, working, working, settings)
@@ -270,7 +288,15 @@ def _judge(case: Case, configuration: Configuration) -> Report:
             noise_of=working.candidates,
         )
         working = judging if dtype == torch.float64 else working
-        assessment = assess(case, inputs, working, judging, settings)
+        hear = None
+        if has_witnesses(settings):
+            # Imported only here: a run without witnesses pays nothing for them.
+            from gradverify.witnesses import Witnesses
+
+            hear = Witnesses(case, inputs, judging.cotangents, settings).hear
+        assessment = assess(case, inputs, working, judging, settings, hear=hear)
+    elif has_witnesses(settings):
+        notes += (_UNHEARD_NOTE,)
     rows = assessment.rows
     if not all(row.passed for row in rows):
         # Imported only here: a run that passes pays for none of this.

@@ -30,7 +30,7 @@ from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import PLAIN, Style
 from gradverify.report import Report
-from gradverify.settings import DTYPES, Settings, read_settings
+from gradverify.settings import AUTOGRAD, DTYPES, ORACLES, Settings, read_settings
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
@@ -41,6 +41,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_selection_arguments(parser)
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="verify at this working precision; repeatable")
     parser.add_argument("--device", action="append", help="verify on this device, such as cuda; repeatable")
+    parser.add_argument(
+        "--oracle",
+        action="append",
+        metavar="NAME",
+        help=f"hear this oracle as a witness ({', '.join(ORACLES[1:])}); repeatable; where {AUTOGRAD} is named too, "
+        "the first gives the reference",
+    )
     parser.add_argument("--seed", action="append", type=_parse_seed, help="draw the inputs from this seed; repeatable")
     parser.add_argument(
         "--size",
@@ -177,7 +184,12 @@ def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
 
 def _overrides(options: Namespace) -> Settings:
     """The settings that the command line gives; each value counts once."""
-    several = {"dtypes": options.dtype, "devices": options.device, "seeds": options.seed}
+    several = {
+        "dtypes": options.dtype,
+        "devices": options.device,
+        "seeds": options.seed,
+        "oracles": options.oracle,
+    }
     flags = {"strict": options.strict, "partial": options.partial}
     return read_settings(
         {

@@ -15,7 +15,7 @@ from gradverify.oracles.estimate import Estimate, absent, allowed_or_measured, c
 from gradverify.oracles.lines import Probe, element_lines
 from gradverify.oracles.problem import Problem
 from gradverify.oracles.search import Search
-from gradverify.oracles.testimony import Witness
+from gradverify.witness import Witness
 
 
 @dataclass(frozen=True, kw_only=True)

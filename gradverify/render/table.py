@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tabulate import tabulate, tabulate_formats
 
@@ -11,7 +13,7 @@ from gradverify.errors import UsageError, did_you_mean
 from gradverify.location import shorten
 from gradverify.render import spelling
 from gradverify.render.color import Color, paint
-from gradverify.render.explanation import explain_failure, explain_rows, tell
+from gradverify.render.explanation import explain_failure, explain_rows, explain_witnesses, tell
 from gradverify.report import Report, Row
 from gradverify.verdict import Origin, Verdict
 
@@ -34,10 +36,11 @@ _BARS = {
 _MARKUP = frozenset({*_BARS, MARKDOWN, "latex", "latex_raw", "latex_booktabs", "latex_longtable", "rst", "tsv"})
 
 # Verdicts of gradients that were derived, and found right.
-_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE})
+_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE, Verdict.SUBGRADIENT})
 # Verdicts that a row can pass with, and that are told beside the right ones.
 _TOLD = (
     Verdict.IMPRECISE,
+    Verdict.SUBGRADIENT,
     Verdict.KNOWN,
     Verdict.GIVEN,
     Verdict.MISSING,
@@ -106,6 +109,7 @@ def render_table(report: Report, *, style: Style = PLAIN, seconds: float | None 
     if not report.passed and report.dtype:
         paragraphs.append(_setting(report, seconds))
     paragraphs += [f"note: {spelling.one_line(note)}" for note in report.notes]
+    paragraphs += _quoted(explain_witnesses(report.rows), style)
     for paragraph in explain_rows(report.failed_rows):
         paragraphs += _quoted(paragraph, style)
     return "\n\n".join(paragraphs)
@@ -122,9 +126,11 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
     if failed:
         first_failed = failed[0]
         what = "wrong" if all(row.verdict in _FAULTY for row in failed) else "failed"
+        if all(row.verdict is Verdict.DISPUTED for row in failed):
+            what = Verdict.DISPUTED.value
         inherited = sum(row.origin is Origin.INHERITED for row in failed)
         rest = f", {inherited} of them inherited" if inherited else ""
-        known = first_failed.origin is Origin.INTRODUCED and first_failed.hints
+        known = first_failed.origin is Origin.INTRODUCED and first_failed.hints and what != Verdict.DISPUTED
         mistake = f": {spelling.one_line(first_failed.hints[0])}" if known else ""
         return (
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
@@ -220,8 +226,24 @@ def _columns(report: Report, style: Style) -> tuple[_Column, ...]:
         _Column("resolution", lambda row: None if row.resolution is None else spelling.number(row.resolution)),
         _Column("coverage", lambda row: None if row.coverage is None else spelling.share(row.coverage)),
         _Column("nonfinite", _nonfinite),
+        *_witness_columns(report),
         _Column("line", line),
     )
+
+
+def _witness_columns(report: Report) -> list[_Column]:
+    """A column for each witness that was heard."""
+    names = dict.fromkeys(witness.oracle for row in report.rows for witness in row.witnesses)
+    return [_Column(spelling.one_line(name), partial(_stance, name), "left") for name in names]
+
+
+def _stance(oracle: str, row: Row) -> str | None:
+    """What a witness says of a gradient, and its error bar; why it says nothing stands below the table."""
+    for witness in row.witnesses:
+        if witness.oracle == oracle:
+            bar = "" if math.isnan(witness.error) or not witness.stance.is_measured else f" ±{witness.error:.0e}"
+            return f"{witness.stance}{bar}"
+    return "the reference" if row.witnesses else None
 
 
 def _verdict(row: Row, style: Style) -> str:
