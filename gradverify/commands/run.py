@@ -24,9 +24,10 @@ from gradverify.errors import UsageError
 from gradverify.progress import show_progress
 from gradverify.render import spelling
 from gradverify.render.color import wants_color
+from gradverify.render.comment import render_comment
 from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
-from gradverify.render.table import PLAIN, Style
+from gradverify.render.table import MARKDOWN, PLAIN, Style
 from gradverify.report import Report
 from gradverify.settings import DTYPES, Settings, read_settings
 
@@ -106,8 +107,10 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     from gradverify.verification import describe_environment
 
     environment = describe_environment({one.configuration.device for one in planned})
-    shown, is_json = Shown(options.report), options.format == JSON
-    style = PLAIN if is_json else Style(options.format, wants_color(sys.stdout))
+    shown = Shown(options.report)
+    # One document, whose head and length depend on everything that ran.
+    is_whole = options.format in (JSON, MARKDOWN)
+    style = PLAIN if is_whole else Style(options.format, wants_color(sys.stdout))
     total = len(planned) + len(broken)
     outcomes: list[Outcome] = []
     interrupted = False
@@ -115,7 +118,7 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         with show_progress(total) as progress:
             for outcome in run_all(planned, broken, progress):
                 outcomes.append(outcome)
-                text = "" if is_json else render_outcome(outcome, shown, total, style=style)
+                text = "" if is_whole else render_outcome(outcome, shown, total, style=style)
                 if text:
                     with progress.hidden():
                         print(text, end="", flush=True)
@@ -127,7 +130,12 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         document = render_json([one.report for one in outcomes], environment)
         if options.json is not None:
             write_whole(options.json, document)
-    closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
+    if options.format == JSON:
+        closing = document
+    elif options.format == MARKDOWN:
+        closing = render_comment(outcomes, environment, shown=shown)
+    else:
+        closing = render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
