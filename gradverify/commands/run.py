@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
-from gradverify.commands.output import JSON, add_format_argument
+from gradverify.commands.output import JSON, add_format_argument, add_report_argument
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
@@ -54,13 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="run the working precision alone; reports say what that cannot see"
     )
-    parser.add_argument(
-        "--report",
-        choices=[one.value for one in Shown],
-        default=Shown.AUTO.value,
-        help="which tables to show; auto, the default, is all up to 10 cases, then a line for each that passed, "
-        "and the slowest five",
-    )
+    add_report_argument(parser)
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
     parser.add_argument(

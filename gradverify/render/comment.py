@@ -32,20 +32,16 @@ def render_comment(
     if shown is Shown.AUTO and len(outcomes) > FEW:
         passed = [sizes[-1:] for sizes in passed]
     room = limit - len(opening) - len(closing) - 300  # the sentences below on what is left out
-    told, room = _fit(failed, room)
-    told_passed, _ = _fit(passed, room)
-    parts = [*told, *_omitted(len(failed) - len(told), "that failed")]
+    told, room = fit(failed, room)
+    told_passed, _ = fit(passed, room)
+    parts = [*told, *omitted(len(failed) - len(told), "that failed")]
     if passed:
-        below = _spaced([*told_passed, *_omitted(len(passed) - len(told_passed), "that passed")])
+        below = spaced([*told_passed, *omitted(len(passed) - len(told_passed), "that passed")])
         parts.append(folded(f"{len(passed)} passed", below) if len(passed) > 1 else below)
-    return "\n".join([opening, _spaced(parts), closing] if parts else [opening, closing])
+    return "\n".join([opening, spaced(parts), closing] if parts else [opening, closing])
 
 
-def _sizes(outcome: Outcome) -> tuple[str, ...]:
-    return sizes_of_section(outcome.report, seconds=outcome.seconds)
-
-
-def _fit(sections: Sequence[tuple[str, ...]], room: int) -> tuple[list[str], int]:
+def fit(sections: Sequence[tuple[str, ...]], room: int) -> tuple[list[str], int]:
     """Every section as a line first, then each in the greatest length that still fits; and the room that is left."""
     chosen: list[str] = []
     for sizes in sections:
@@ -60,7 +56,7 @@ def _fit(sections: Sequence[tuple[str, ...]], room: int) -> tuple[list[str], int
     return chosen, room
 
 
-def _spaced(parts: Sequence[str]) -> str:
+def spaced(parts: Sequence[str]) -> str:
     """Parts with an empty line between them, except between lines of a list."""
     text = ""
     for before, part in zip(["", *parts], parts, strict=False):
@@ -69,9 +65,13 @@ def _spaced(parts: Sequence[str]) -> str:
     return text
 
 
-def _omitted(amount: int, which: str) -> list[str]:
+def omitted(amount: int, which: str) -> list[str]:
     """What is said of reports that are left out, if any."""
     if not amount:
         return []
     reports = several(amount, "more report")
     return [f"{reports} {which}: a comment has no room for them; the JSON file holds everything"]
+
+
+def _sizes(outcome: Outcome) -> tuple[str, ...]:
+    return sizes_of_section(outcome.report, seconds=outcome.seconds)

@@ -12,7 +12,7 @@ _QUOTED = re.compile(r"((?<!`)`(?!`)[^`]+(?<!`)`(?!`))")
 
 # An underscore inside a word is no emphasis, and brackets alone are neither a link nor a footnote: names and labels
 # such as `h_1[float32]` stay readable in the text itself.
-_MARKUP = re.compile(r"[\\`*~]|^\[|\[(?=\^)|\](?=[(\[])|(?<![^\W_])_|_(?![^\W_])")
+_MARKUP = re.compile(r"[\\`*~]|^[\[>]|\[(?=\^)|\](?=[(\[])|(?<![^\W_])_|_(?![^\W_])")
 
 
 def prose(text: str) -> str:
@@ -51,7 +51,7 @@ def plain(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    escaped = _MARKUP.sub(r"\\\g<0>", html.escape(text, quote=False))
+    escaped = _MARKUP.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
     return _inert(escaped).replace("$", "<span>$</span>")  # a formula, between two of them
 
 

@@ -18,7 +18,7 @@ from gradverify.report import Environment, Report
 SCHEMA = 1
 
 # Other documents of gradverify, by a key that only they have.
-_OTHERS = {"studies": "gradverify mutate", "cases": "gradverify list"}
+_OTHERS = {"studies": "gradverify mutate", "cases": "gradverify list", "changes": "gradverify diff"}
 
 # JSON has no spelling of its own for these.
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -43,7 +43,9 @@ def read_json(text: str) -> tuple[Environment, list[Report]]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"this is no JSON: {error}; was the file cut short?") from None
+        raise UsageError(
+            f"this is no JSON: {error}; expected what `gradverify run --json FILE` writes; was the file cut short?"
+        ) from None
     if not isinstance(document, dict) or "schema" not in document:
         raise UsageError(
             "this is no saved run of gradverify: it has no `schema`; `gradverify run --json FILE` writes one"
@@ -63,6 +65,11 @@ def read_json(text: str) -> tuple[Environment, list[Report]]:
             raise UsageError(f"the document has no `{key}`; was the file cut short or edited?")
     environment = _read(Environment, document["environment"], "environment")
     return environment, _read(list[Report], document["reports"], "reports")
+
+
+def plain(value: Any) -> Any:
+    """Part of a report as what JSON has, as a document holds it."""
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -79,13 +79,13 @@ def render_totals(outcomes: Sequence[Outcome], shown: Shown, environment: Enviro
 
 
 def count_outcomes(outcomes: Sequence[Outcome]) -> str:
-    """How many reports ended how, and how long all of them took where that is known: "1 failed, 2 passed in 1.2 s"."""
+    """How many reports ended how, and how long they took where that is known: "1 failed, 2 passed in 1.2 s"."""
     passed = sum(one.report.passed for one in outcomes)
     errors = sum(one.report.error is not None for one in outcomes)
     amounts = {"failed": len(outcomes) - passed - errors, "passed": passed, "errors" if errors > 1 else "error": errors}
     counted = ", ".join(f"{amount} {word}" for word, amount in amounts.items() if amount) or "nothing ran"
     seconds = [one.seconds for one in outcomes if one.seconds is not None]
-    return f"{counted} in {spelling.duration(sum(seconds))}" if len(seconds) == len(outcomes) else counted
+    return f"{counted} in {spelling.duration(sum(seconds))}" if seconds else counted
 
 
 def spell_environment(environment: Environment) -> str:
