@@ -95,9 +95,7 @@ class Changes:
 
     def count(self, change: Change) -> int:
         """How many gradients changed so; a report that changed as a whole counts once."""
-        return sum(
-            sum(row.change is change for row in one.rows) if one.rows else one.change is change for one in self.reports
-        )
+        return sum(max(sum(row.change is change for row in one.rows), one.change is change) for one in self.reports)
 
 
 def find_changes(old: Sequence[Report], new: Sequence[Report]) -> Changes:
@@ -107,10 +105,15 @@ def find_changes(old: Sequence[Report], new: Sequence[Report]) -> Changes:
     changed = [one for one in found if one is not None]
     common = sum(None not in pair for pair in pairs)
     return Changes(
-        reports=tuple(sorted(changed, key=lambda one: _ORDER[one.change])),
+        reports=tuple(sorted(changed, key=_urgency)),
         common=common,
         unchanged=len(found) - len(changed),
     )
+
+
+def _urgency(one: ReportChange) -> tuple[int, bool]:
+    """What fails comes before what passes at a lost accuracy."""
+    return _ORDER[one.change], one.new is not None and one.new.passed
 
 
 def _compare_reports(old: Report | None, new: Report | None) -> ReportChange | None:
@@ -125,7 +128,10 @@ def _compare_reports(old: Report | None, new: Report | None) -> ReportChange | N
         for before, after in pairs
         if (change := _compare_rows(before, after)) is not None
     )
-    return ReportChange(min((row.change for row in rows), key=_ORDER.__getitem__), old, new, rows) if rows else None
+    kinds = [row.change for row in rows]
+    if old.passed != new.passed:  # which something else than a row may decide
+        kinds.append(Change.FIXED if new.passed else Change.REGRESSED)
+    return ReportChange(min(kinds, key=_ORDER.__getitem__), old, new, rows) if kinds else None
 
 
 def _compare_errors(old: Report, new: Report) -> Change | None:

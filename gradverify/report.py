@@ -53,6 +53,12 @@ class Comparison:
     def __bool__(self) -> NoReturn:
         raise TypeError("a Comparison is neither true nor false: ask for .exact or .approximate")
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_comparison
+
+        return render_comparison(self)
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -170,6 +176,12 @@ class Report:
         from gradverify.render.table import render_table
 
         return render_table(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_fragment
+
+        return render_fragment(self)
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ FLOORS = (
     ("__main__",),
 )
 
-# A report that prints itself is worth one import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table")}
+# A report that prints itself, also in a notebook, is worth an import upwards, inside a function.
+EXCEPTIONS = {("report", "render.table"), ("report", "render.fragment")}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 

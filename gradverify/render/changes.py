@@ -85,9 +85,9 @@ def _headline(changes: Changes) -> str:
         return f"no regression: {_counts(changes)}"
     first = next(one for one in changes.reports if one.change is Change.REGRESSED)
     amount = spelling.several(changes.count(Change.REGRESSED), "regression")
-    if not first.rows:
-        return f"{amount}; first: {headline(first.report)}"
     regressed = [row for row in first.rows if row.change is Change.REGRESSED and row.new is not None]
+    if not regressed:
+        return f"{amount}; first: {headline(first.report)}"
     row = min(regressed, key=lambda one: one.new is not None and one.new.origin is Origin.INHERITED)
     return f"{amount}; first: {label_of(first.report)} {spelling.name(row.name)}: {_story(row)}"
 

@@ -38,8 +38,8 @@ def sizes_of_section(report: Report, *, seconds: float | None = None) -> tuple[s
     heading = f"### {prose(line)}"
     setting = prose(setting_of(report, seconds=seconds)) if report.dtype else ""
     explained = explain_rows(report.failed_rows)
-    full = [heading, _failure(report), *_tables(report), setting, *_notes(report), _explanation(explained)]
-    some = [heading, _failure(report), setting, _explanation(explained[:_MOST_EXPLAINED])]
+    full = [heading, setting, _failure(report), *_tables(report), *_notes(report), _explanation(explained)]
+    some = [heading, setting, _failure(report), _explanation(explained[:_MOST_EXPLAINED])]
     return ("\n\n".join(part for part in full if part), "\n\n".join(part for part in some if part), shortest)
 
 
