@@ -14,7 +14,8 @@ from gradverify.evaluation import Inputs
 from gradverify.noise import spread
 from gradverify.oracles.autograd import Autograd
 from gradverify.oracles.complex_step import ComplexStep
-from gradverify.oracles.estimate import Estimate, Oracle, absent, reason_of
+from gradverify.oracles.directional import Directional
+from gradverify.oracles.estimate import Estimate, Oracle, absent, compare_with, reason_of
 from gradverify.oracles.exact import ExactFunctions
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.forward_mode import ForwardMode
@@ -137,9 +138,8 @@ class Court:
             return Hearing(self._unless_hidden(witness))
         if witness.stance is Stance.DISAGREES:
             return self._hear_exactly(oracle, name, claim) or Hearing(witness)
-        if witness.stance is Stance.SUBGRADIENT and not self._differs_at_kinks_alone(oracle, name, claim):
-            reason = "it fits the kink, but differs from the reference elsewhere too, by less than can be measured"
-            return Hearing(replace(witness, stance=Stance.INCONCLUSIVE, reason=reason))
+        if witness.stance in (Stance.KINK, Stance.SUBGRADIENT):
+            return Hearing(self._look_at_kinks(oracle, name, claim, witness))
         if witness.stance is not Stance.AGREES:
             return Hearing(witness)
         against = self._check(oracle, self._problem, name, claim.reference, claim)
@@ -156,10 +156,20 @@ class Court:
             return witness
         return oracle.check(problem, name, gradient, allowed=rounding)
 
-    def _differs_at_kinks_alone(self, oracle: Oracle, name: str, claim: Claim) -> bool:
-        """Whether the kinks explain all of the difference: an error elsewhere may be too small for this oracle."""
-        jump = oracle.gradients(self._problem, [name])[name].jump
-        return jump is not None and not bool((claim.off & (jump == 0)).any())
+    def _look_at_kinks(self, oracle: Oracle, name: str, claim: Claim, witness: Witness) -> Witness:
+        """Look at the elements that differ, which all have to lie at kinks for these to be an explanation."""
+        if not isinstance(oracle, Directional):
+            return witness
+        estimate = oracle.measure_at(self._problem, name, claim.off, claim.allowed)
+        if estimate is None:
+            return witness
+        if claim.candidate.numel() > oracle.elements:
+            witness = compare_with(estimate, oracle.name, claim.candidate, claim.allowed)
+        smooth = claim.off if estimate.jump is None else claim.off & (estimate.jump == 0)
+        if witness.stance is not Stance.SUBGRADIENT or not smooth.any():
+            return witness
+        reason = "it fits the kinks, but differs from the reference elsewhere too, by less than can be measured"
+        return replace(witness, stance=Stance.INCONCLUSIVE, reason=reason)
 
     def _rounding(self, name: str, reference: Tensor) -> float:
         """How far rounding moves a gradient, over draws of noise on the forward too, away from kinks."""

@@ -133,7 +133,11 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
             what = Verdict.DISPUTED.value
         inherited = sum(row.origin is Origin.INHERITED for row in failed)
         rest = f", {inherited} of them inherited" if inherited else ""
-        known = first_failed.origin is Origin.INTRODUCED and first_failed.hints and what != Verdict.DISPUTED
+        known = (
+            first_failed.origin is Origin.INTRODUCED
+            and first_failed.hints
+            and first_failed.verdict is not Verdict.DISPUTED
+        )
         mistake = f": {spelling.one_line(first_failed.hints[0])}" if known else ""
         return (
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
