@@ -34,7 +34,8 @@ _QUICK_NOTE = (
 class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
-    `quick` runs the working precision alone.
+    `quick` runs the working precision alone; `detailed` gathers what a page shows and a terminal cannot: where in
+    the tensor the errors are, how many there are of each size, the source around the statement.
     """
 
     dtype: str
@@ -42,6 +43,7 @@ class Configuration:
     seed: int
     settings: Settings = DEFAULTS
     quick: bool = False
+    detailed: bool = False
 
 
 def verify(
@@ -144,7 +146,12 @@ def check(
 
 
 def configurations(
-    case: Case, overrides: Settings = NOTHING, defaults: Settings = NOTHING, *, quick: bool = False
+    case: Case,
+    overrides: Settings = NOTHING,
+    defaults: Settings = NOTHING,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> list[Configuration]:
     """Every way to run a case: the product of its devices, dtypes and seeds.
 
@@ -153,10 +160,11 @@ def configurations(
         overrides: what the command line or a marker says.
         defaults: what an ini file says.
         quick: run the working precision alone.
+        detailed: gather what only a page shows.
     """
     settings = overrides.over(settings_of(case)).over(defaults).over(DEFAULTS)
     return [
-        Configuration(dtype, device, seed, settings, quick)
+        Configuration(dtype, device, seed, settings, quick, detailed)
         for device in settings.devices or ()
         for dtype in settings.dtypes or ()
         for seed in settings.seeds or ()
