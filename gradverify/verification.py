@@ -62,6 +62,7 @@ def verify(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
+    detailed: bool = False,
 ) -> Report:
     """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
@@ -82,6 +83,7 @@ def verify(
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail.
         quick: run the working precision alone; the report's notes say what that cannot see.
+        detailed: gather what only a page shows, see `Row.details`.
 
     Raises:
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
@@ -99,7 +101,7 @@ def verify(
         parameters=parameters,
     )
     made = with_sizes(made, sizes or {})
-    return _verify(made, configurations(made, overrides, quick=quick)[0])
+    return _verify(made, configurations(made, overrides, quick=quick, detailed=detailed)[0])
 
 
 def check(
@@ -118,6 +120,7 @@ def check(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
+    detailed: bool = False,
 ) -> Report:
     """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
 
@@ -139,6 +142,7 @@ def check(
         strict=strict,
         partial=partial,
         quick=quick,
+        detailed=detailed,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -268,6 +272,10 @@ def _verify(case: Case, configuration: Configuration) -> Report:
         from gradverify.origin import find_origins
 
         rows = find_origins(case, inputs, working, judging, assessment)
+    if configuration.detailed:
+        from gradverify.inspection import add_details
+
+        rows = add_details(rows, working, judging, assessment.coarse)
     given_outputs = set(working.forward.outputs) - set(working.candidates)
     return dataclasses.replace(
         _blank(case, configuration),
@@ -286,6 +294,7 @@ def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Repor
         _device(configuration.device),
         configuration.settings,
         quick=configuration.quick,
+        detailed=configuration.detailed,
     )
     return dataclasses.replace(
         _blank(case, configuration),

@@ -26,7 +26,7 @@ FLOORS = (
     ("evaluation", "loader", "notebook"),
     ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
     ("measurement",),
-    ("assessment",),
+    ("assessment", "inspection"),
     ("origin", "candidate", "candidate.*"),
     ("verification",),
     ("mutation", "reproducer"),
