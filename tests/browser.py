@@ -139,7 +139,8 @@ class Browser:
         deadline = time.monotonic() + _PATIENCE
         while b"\0" not in self._pending:
             part = os.read(self._reading, 1 << 20)
-            assert part and time.monotonic() < deadline, "the browser ended, or does not answer"
+            assert part, "the browser ended"
+            assert time.monotonic() < deadline, "the browser does not answer"
             self._pending += part
         text, _, self._pending = self._pending.partition(b"\0")
         message: dict[str, Any] = json.loads(text)

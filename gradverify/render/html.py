@@ -167,7 +167,7 @@ def _entries(reports: Sequence[Report], anchors: dict[int, str]) -> tuple[Entry,
 
 
 def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, is_open: bool) -> Section:
-    label, story = label_of(report), headline(report)
+    label = label_of(report)
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
     if inherited:
@@ -180,7 +180,7 @@ def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, 
         outcome=_outcome(report),
         tone=Tone.GOOD if report.passed else Tone.BAD,
         setting=setting_of(report),
-        story="" if report.passed and report.rows else clip(story.removeprefix(f"{label}: ")),
+        story="" if report.rows else clip(headline(report).removeprefix(f"{label}: ")),
         traceback="" if report.error is None else explain_failure(report.error),
         cards=tuple(
             _card(row, anchors[id(row)], is_illustrated=id(row) in illustrated) for row in rows if id(row) in anchors
@@ -205,7 +205,7 @@ def _card(row: Row, anchor: str, *, is_illustrated: bool) -> Card:
     heat_map = histogram = None
     if details is not None and is_illustrated:
         allowed = row.worst.allowed if row.worst else None
-        heat_map = draw_heat_map(details.heat_map, allowed) if details.heat_map else None
+        heat_map = draw_heat_map(details.heat_map, len(row.shape), allowed) if details.heat_map else None
         histogram = draw_histogram(details.ulps) if details.ulps else None
     return Card(
         anchor=anchor,

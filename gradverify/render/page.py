@@ -13,7 +13,7 @@ from enum import Enum
 from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _FOLDER = files("gradverify.render").joinpath("templates")
 
@@ -263,12 +263,23 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
+def mark_code(text: str) -> Markup:
+    """The text escaped, and what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one of them has no partner, and so is no mark
+        return escape(text)
+    marked = (Markup("<code>{}</code>").format(part) if odd % 2 else escape(part) for odd, part in enumerate(parts))
+    return Markup("").join(marked)
+
+
 def _templates() -> Environment:
     sources = {one.name: one.read_text(encoding="utf-8") for one in _FOLDER.iterdir() if one.name.endswith(".html")}
-    return Environment(
+    templates = Environment(
         loader=DictLoader(sources),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["code"] = mark_code
+    return templates

@@ -36,11 +36,12 @@ _SMALL, _LARGE, _WIDEST_BAR = (68, 14), (300, 70), 24
 _SMALL_BINS = 17
 
 
-def draw_heat_map(heat_map: HeatMap, allowed: float | None) -> HeatScale | None:
+def draw_heat_map(heat_map: HeatMap, rank: int, allowed: float | None) -> HeatScale | None:
     """A heat map and its scale; None where there is one element, or nothing to see.
 
     Args:
         heat_map: of a gradient.
+        rank: how many dimensions it has.
         allowed: the largest error that rounding explains, which counts as none.
     """
     cells = [cell for row in heat_map.cells for cell in row]
@@ -53,11 +54,11 @@ def draw_heat_map(heat_map: HeatMap, allowed: float | None) -> HeatScale | None:
     height, width = len(levels), len(levels[0])
     side = max(1, min(_WIDEST_CELL, _LONGEST // max(height, width)))
     off = sum(level > 0 for row in levels for level in row)
-    text = f"heat map of {height} x {width} cells, {off} of them off"
+    text = f"heat map of {height} × {width} cells, {off} of them off"
     scale = Picture(address_of("image/png", _png([list(range(1, _LEVELS + 1))])), "from small to large", _LEVELS * 6, 9)
     return HeatScale(
         picture=Picture(address_of("image/png", _png(levels)), text, width * side, height * side),
-        caption=_describe_axes(heat_map),
+        caption=_describe_axes(heat_map, rank),
         scale=scale,
         low=f"≤ {spelling.number(low)}",
         high=spelling.number(high),
@@ -66,8 +67,8 @@ def draw_heat_map(heat_map: HeatMap, allowed: float | None) -> HeatScale | None:
 
 
 def draw_histogram(ulps: Sequence[int]) -> Histogram | None:
-    """The histogram of a card; None without elements."""
-    if not sum(ulps):
+    """The histogram of a card; None of fewer than two elements."""
+    if sum(ulps) < 2:
         return None
     width, height = _LARGE
     step = min(_WIDEST_BAR, width / len(ulps))
@@ -113,6 +114,10 @@ def _summary(counts: Sequence[int]) -> str:
     equal = f"{spelling.count(counts[0])} of {spelling.several(total, 'element')} equal"
     if largest == 0:
         return equal
+    if middle == 0:
+        return f"{equal}; none more than {_most(largest)} ulp off"
+    if middle == largest:
+        return f"{equal}; half are {_most(middle - 1)} ulp off or more, none more than {_most(largest)}"
     return f"{equal}; half are at most {_most(middle)} ulp off, all at most {_most(largest)}"
 
 
@@ -135,12 +140,17 @@ def _level(cell: float, allowed: float, low: float, high: float) -> int:
     return 1 + round(place * (_LEVELS - 1))
 
 
-def _describe_axes(heat_map: HeatMap) -> str:
+def _describe_axes(heat_map: HeatMap, rank: int) -> str:
     (down, across), (height, width) = heat_map.extent, heat_map.tile
-    cell = f"; each cell is the largest error of {height} x {width} elements" if height * width > 1 else ""
+    cell = f"; each cell is the largest error of {height} × {width} elements" if height * width > 1 else ""
     if heat_map.split == 0:
-        return f"{down * across} elements, left to right{cell}"
-    return f"{down} down (dimensions before {heat_map.split}), {across} across{cell}"
+        return f"{across} across{cell}"
+    upper, lower = (_name_dimensions(one) for one in (range(heat_map.split), range(heat_map.split, rank)))
+    return f"{down} down ({upper}), {across} across ({lower}){cell}"
+
+
+def _name_dimensions(dimensions: range) -> str:
+    return f"{'dimension' if len(dimensions) == 1 else 'dimensions'} {', '.join(map(str, dimensions))}"
 
 
 def _png(levels: Sequence[Sequence[int]]) -> bytes:
