@@ -33,9 +33,9 @@ from gradverify.verdict import Origin, Verdict
 # Pictures and source of more errors than this would make a page that opens slowly; nobody reads so many.
 _MOST_ILLUSTRATED = 150
 # Nor a list of more than this.
-_MOST_ENTRIES = 30
+MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
-_MOST_OPEN = 12
+MOST_OPEN = 12
 # Longer texts (a hint that quotes a table of numbers) are cut.
 _LONGEST_TEXT = 600
 
@@ -86,7 +86,7 @@ def render_html(reports: Iterable[Report], environment: Environment, *, title: s
             shares=_shares(rows),
             entries=_entries(ordered, anchors),
             sections=tuple(
-                _section(report, anchors, illustrated, is_open=not report.passed and number < _MOST_OPEN)
+                _section(report, anchors, illustrated, is_open=not report.passed and number < MOST_OPEN)
                 for number, report in enumerate(ordered)
             ),
             closing=spell_environment(environment),
@@ -163,7 +163,7 @@ def _entries(reports: Sequence[Report], anchors: dict[int, str]) -> tuple[Entry,
         for row in report.failed_rows
         if id(row) in anchors
     ]
-    return tuple(entries[:_MOST_ENTRIES])
+    return tuple(entries[:MOST_ENTRIES])
 
 
 def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, is_open: bool) -> Section:
@@ -171,8 +171,8 @@ def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, 
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
     if inherited:
-        names = ", ".join(spelling.name(row.name) for row in inherited[:_MOST_ENTRIES])
-        more = f" and {len(inherited) - _MOST_ENTRIES} more" if len(inherited) > _MOST_ENTRIES else ""
+        names = ", ".join(spelling.name(row.name) for row in inherited[:MOST_ENTRIES])
+        more = f" and {len(inherited) - MOST_ENTRIES} more" if len(inherited) > MOST_ENTRIES else ""
         notes.insert(0, f"Inherited, and right once what comes before is: {names}{more}")
     rows = [*report.failed_rows, *(row for row in report.rows if row.passed)]
     return Section(

@@ -82,10 +82,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table, which the filter shows where `verdict` is chosen."""
+    """A row of a table, which the filter shows where `verdict` is chosen; it leaves one alone that has None."""
 
     cells: tuple[Cell, ...]
-    verdict: str
+    verdict: str | None
     passed: bool
 
 

@@ -49,7 +49,7 @@
   const cases = all("details.case").map((element) => {
     const label = element.querySelector("summary").textContent.toLowerCase();
     const part = (one) => ({ one, text: `${label} ${one.textContent} ${one.dataset.verdict}`.toLowerCase() });
-    return { element, label, text: "", rows: all("tbody tr", element).map(part), cards: all(".card", element).map(part) };
+    return { element, label, text: "", rows: all("tbody tr[data-verdict]", element).map(part), cards: all(".card", element).map(part) };
   });
   const total = cases.reduce((sum, one) => sum + one.rows.length, 0);
   const filter = () => {
