@@ -34,7 +34,7 @@ _QUICK_NOTE = (
 class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
-    `quick` runs the working precision alone.
+    `quick` runs the working precision alone; `detailed` gathers what a report is drawn from.
     """
 
     dtype: str
@@ -42,6 +42,7 @@ class Configuration:
     seed: int
     settings: Settings = DEFAULTS
     quick: bool = False
+    detailed: bool = False
 
 
 def verify(

@@ -19,7 +19,7 @@ PACKAGE = Path(gradverify.__file__).parent
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
     ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
-    ("errors", "judge", "signature"),
+    ("errors", "judge", "signature", "graph"),
     ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
@@ -49,6 +49,7 @@ TORCH_FREE = (
     "settings",
     "case",
     "report",
+    "graph",
     "render",
     "render.*",
     "importer",
