@@ -14,11 +14,13 @@ _HUB = 8
 
 
 def fold(graph: Graph, limit: int) -> Graph:
-    """The graph in at most about `limit` nodes; the same one where it is small enough.
+    """The graph in at most about `limit` nodes.
 
+    Operations that follow each other without a branch are always one; more goes only where the graph is too large.
     What stays longest are the errors that were introduced, the outputs, and what is near them. No group closes a
     circle: each holds nodes of levels that no other group and no single node shares.
     """
+    graph = _chained(graph)
     if len(graph.nodes) > limit:
         graph = _without_operations(graph)
     if len(graph.nodes) > limit:
@@ -45,6 +47,25 @@ def _neighbours(graph: Graph) -> tuple[dict[str, list[str]], dict[str, list[str]
         sources[edge.target].append(edge.source)
         targets[edge.source].append(edge.target)
     return sources, targets
+
+
+def _chained(graph: Graph) -> Graph:
+    """Every operation that is the only one to use another one's result, and uses nothing else, becomes part of it."""
+    sources, targets = _neighbours(graph)
+    known = {node.id: node for node in graph.nodes}
+    into: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.kind is not Kind.OPERATION or len(sources[node.id]) != 1:
+            continue
+        before = sources[node.id][0]
+        if known[before].kind is Kind.OPERATION and len(targets[before]) == 1:
+            first = into[node.id] = into.get(before, before)
+            labels[first] = f"{labels.get(first, known[first].label)}, {node.label}"
+    nodes = tuple(
+        dataclasses.replace(node, label=labels.get(node.id, node.label)) for node in graph.nodes if node.id not in into
+    )
+    return dataclasses.replace(graph, nodes=nodes, edges=_redirected(graph.edges, into))
 
 
 def _without_operations(graph: Graph) -> Graph:

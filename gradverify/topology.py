@@ -284,8 +284,10 @@ def graph_of_case(
     Args:
         case: the case.
         inputs: that it is run on.
-        dtype: at which; cotangents: of an earlier pass, drawn where there was none.
-        candidates: the hand-derived gradients of that pass; rows: what was found about them.
+        dtype: at which.
+        cotangents: of an earlier pass; drawn where there was none.
+        candidates: the hand-derived gradients of that pass.
+        rows: what was found about them.
 
     Raises:
         GradverifyError: for whatever the forward does wrong.

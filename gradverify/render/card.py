@@ -40,7 +40,7 @@ class Card:
     Attributes:
         title: its first line; aside: what stands at the right end of that line, a verdict say.
         facts: further lines, in two columns.
-        footnote: a last line; "" for none.
+        footnotes: the last lines.
         whole: all of it in one line, for a tooltip.
         tone: how it is coloured.
     """
@@ -48,7 +48,7 @@ class Card:
     title: str
     aside: str
     facts: tuple[tuple[str, str], ...]
-    footnote: str
+    footnotes: tuple[str, ...]
     whole: str
     tone: Tone
 
@@ -61,16 +61,16 @@ def write_card(node: Node) -> Card:
     if node.data is not None:
         # A Value is known by its label where it has one, and by what computed it where it has not.
         title, operation = (title, operation) if title else (operation, "")
-        return Card(title, operation, _numbers(node), "", _whole(node), tone_of(node))
-    footnote = ""
+        return Card(title, operation, _numbers(node), (), _whole(node), tone_of(node))
+    footnotes: tuple[str, ...] = ()
     if node.origin is Origin.INTRODUCED:
-        footnote = f"introduced{_at(node)}"
+        footnotes = ("introduced", *_place(node))
     elif node.kind is not Kind.GROUP and node.origin is Origin.INHERITED:
-        footnote = "inherited"
+        footnotes = ("inherited",)
     facts = _numbers(node)
     if operation:
         facts = (("by", operation), *facts)
-    return Card(title, verdict, facts, footnote, _whole(node), tone_of(node))
+    return Card(title, verdict, facts, footnotes, _whole(node), tone_of(node))
 
 
 def tone_of(node: Node) -> Tone:
@@ -106,12 +106,12 @@ def _numbers(node: Node) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _at(node: Node) -> str:
+def _place(node: Node) -> tuple[str, ...]:
+    """The line that introduced the error, short."""
     if node.file is None:
-        return ""
+        return ()
     base = spelling.one_line(shorten(node.file).rpartition("/")[2])
-    place = base if node.line is None else f"{base}:{node.line}"
-    return f" at {spelling.name(place, _WIDEST)}"
+    return (f"at {spelling.name(base if node.line is None else f'{base}:{node.line}', _WIDEST)}",)
 
 
 def _whole(node: Node) -> str:

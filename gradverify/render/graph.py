@@ -23,7 +23,7 @@ LIMIT = 120
 
 # In pixels. A character of a monospaced font is 0.6 of its size wide, a little more in some.
 _FONT, _CHARACTER, _LINE = 12, 7.3, 17
-_PADDING, _STRIPE, _MARGIN = 10, 5, 16
+_PADDING, _STRIPE, _RING, _MARGIN = 10, 5, 5, 16
 _ARROW = 7.0
 
 _LIGHT = {
@@ -166,7 +166,7 @@ def render_dot(graph: Graph, *, title: str = "", limit: int | None = None) -> st
 def _attributes(node: Node, card: Card) -> str:
     label = [" ".join(part for part in (card.title, f"({card.aside})" if card.aside else "") if part)]
     label += [f"{name} {value}" for name, value in card.facts]
-    label += [card.footnote] if card.footnote else []
+    label += card.footnotes
     shown = [f'label="{_lines(label)}"']
     shown.append(f'tooltip="{_quoted(card.whole)}"')
     if node.kind is Kind.OPERATION:
@@ -177,7 +177,7 @@ def _attributes(node: Node, card: Card) -> str:
         shown.append('style="rounded,dashed"')
     if card.tone is not Tone.NONE:
         shown.append(f'color="{_LIGHT[card.tone]}"')
-    if card.tone is Tone.BAD and node.kind is not Kind.GROUP:
+    if card.tone is Tone.BAD and node.origin is not Origin.INHERITED:
         shown.append(f'fillcolor="{_LIGHT["bad-card"]}"')
     if node.origin is Origin.INTRODUCED:
         shown += ["peripheries=2", "penwidth=2.5"]
@@ -201,11 +201,12 @@ def _size(node: Node, card: Card) -> Size:
         [
             (_width(card.title) * 1.03 + (_width(card.aside) + 18 if card.aside else 0)),
             *(_width(name) + _width(value) + 16 for name, value in card.facts),
-            _width(card.footnote),
+            *map(_width, card.footnotes),
         ]
     )
-    lines = 1 + len(card.facts) + bool(card.footnote)
-    return Size(round(widest + 2 * _PADDING + _STRIPE), lines * _LINE + 14)
+    lines = 1 + len(card.facts) + len(card.footnotes)
+    ring = 2 * _RING if node.origin is Origin.INTRODUCED else 0
+    return Size(round(widest + 2 * _PADDING + _STRIPE) + ring, lines * _LINE + 14 + ring)
 
 
 def _width(text: str) -> float:
@@ -226,11 +227,11 @@ def _node(node: Node, card: Card, centre: Point, size: Size, on_path: bool) -> I
         yield "</g>"
         return
     bad = card.tone is Tone.BAD
-    fill = "bad-card" if bad else "input" if node.kind is Kind.INPUT else "card"
+    fill = "bad-card" if bad and node.origin is not Origin.INHERITED else "input" if node.kind is Kind.INPUT else "card"
     frame = ("path", _LIGHT["bad"]) if bad else ("frame", _LIGHT["frame"])
     if node.origin is Origin.INTRODUCED:
-        outer = Size(size.width + 10, size.height + 10)
-        yield _box(left - 5, top - 5, outer, "", frame, radius=10, thickness=2.5)
+        yield _box(left, top, size, "", frame, radius=10, thickness=2.5)
+        left, top, size = left + _RING, top + _RING, Size(size.width - 2 * _RING, size.height - 2 * _RING)
     dashes = node.kind is Kind.GROUP
     yield _box(left, top, size, fill, frame, radius=6, thickness=1.5 if bad else 1.0, dashed=dashes)
     if card.tone is not Tone.NONE:
@@ -247,8 +248,9 @@ def _node(node: Node, card: Card, centre: Point, size: Size, on_path: bool) -> I
         y += _LINE
         yield _label(x, y, name, "faint")
         yield _label(right, y, value, "ink", anchor="end")
-    if card.footnote:
-        yield _label(x, y + _LINE, card.footnote, "bad" if bad else "faint")
+    for footnote in card.footnotes:
+        y += _LINE
+        yield _label(x, y, footnote, "bad" if bad else "faint")
     yield "</g>"
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import networkx
+import networkx  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from gradverify.render.plane import Edges, Layout, Path, Point, Size
 
-# Sweeps to and fro; on the graphs of the founding cases nothing changed after six.
-_SWEEPS = 8
-# How much a bend of a long edge weighs against one between two boxes, so that long edges run straight.
-_STRAIGHTNESS = 4.0
+# Sweeps to and fro; on the graphs of the founding cases nothing that can be seen changed after them.
+_ORDERING, _PLACING = 8, 25
+# What pulls a place: the far end of a long edge more than a box, so that it runs straight, and a box that starts the
+# computation less, so that the way through it does.
+_STRAIGHTNESS, _ASIDE = 4.0, 0.1
 # What an edge takes up that passes a box.
 _PASSING = Size(0.0, 4.0)
 
@@ -30,7 +31,8 @@ def lay_out_in_layers(sizes: Mapping[str, Size], edges: Edges, *, beside: float,
     Args:
         sizes: of the boxes, by id.
         edges: from one to another, without a circle.
-        beside, after: the room to leave between two boxes of a layer, and between two layers.
+        beside: the room to leave between two boxes of a layer.
+        after: the room between two layers.
     """
     edges = list(dict.fromkeys(edges))
     levels = _levels(sizes, edges)
@@ -42,7 +44,7 @@ def lay_out_in_layers(sizes: Mapping[str, Size], edges: Edges, *, beside: float,
         passing: list[_Slot] = [(source, target, level) for level in range(levels[source] + 1, levels[target])]
         chains[source, target] = [source, *passing, target]
         for slot in passing:
-            layers[slot[2]].append(slot)  # type: ignore[index, arg-type]  # a triple, whose last part is the level
+            layers[slot[2]].append(slot)  # type: ignore[index]  # a triple, whose last part is the level
     backward, forward = _links(chains)
     _reduce_crossings(layers, backward, forward)
     heights = _heights(layers, sizes, backward, forward, beside)
@@ -77,7 +79,7 @@ def _reduce_crossings(
 ) -> None:
     """Order every layer by where the neighbours are, to and fro, and keep the order with the fewest crossings."""
     best, fewest = [list(layer) for layer in layers], _crossings(layers, forward)
-    for sweep in range(_SWEEPS):
+    for sweep in range(_ORDERING):
         if not fewest:
             break
         rightwards = sweep % 2 == 0
@@ -141,16 +143,15 @@ def _heights(
         offsets.append([sum(steps[:place]) for place in range(len(layer))])
         middle = offsets[-1][-1] / 2 if layer else 0.0
         heights.update({slot: offset - middle for slot, offset in zip(layer, offsets[-1], strict=True)})
-    for sweep in range(_SWEEPS):
+    for sweep in range(_PLACING):
         order = range(len(layers)) if sweep % 2 == 0 else range(len(layers) - 1, -1, -1)
-        # The last two sweeps look at both sides at once.
-        sides = (backward, forward) if sweep >= _SWEEPS - 2 else (backward,) if sweep % 2 == 0 else (forward,)
+        side = backward if sweep % 2 == 0 else forward
         for level in order:
             layer = layers[level]
             wanted, weights = [], []
             for slot in layer:
-                near = [one for side in sides for one in side.get(slot, ())]
-                pull = [_STRAIGHTNESS if isinstance(slot, tuple) and isinstance(one, tuple) else 1.0 for one in near]
+                near = side.get(slot, ())
+                pull = [_pull(slot, one, backward) for one in near]
                 total = sum(pull)
                 towards = sum(heights[one] * weight for one, weight in zip(near, pull, strict=True))
                 wanted.append(towards / total if total else heights[slot])
@@ -159,6 +160,12 @@ def _heights(
             settled = _monotonic(relative, weights)
             heights.update({s: one + o for s, one, o in zip(layer, settled, offsets[level], strict=True)})
     return heights
+
+
+def _pull(slot: _Slot, neighbour: _Slot, backward: Mapping[_Slot, list[_Slot]]) -> float:
+    if isinstance(slot, tuple) and isinstance(neighbour, tuple):
+        return _STRAIGHTNESS
+    return 1.0 if neighbour in backward else _ASIDE
 
 
 def _monotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:
@@ -186,34 +193,36 @@ def _assemble(
     bottom = max((heights[name] + size.height / 2 for name, size in sizes.items()), default=0.0)
     bottom = max([bottom, *heights.values()])
     centres: dict[_Slot, Point] = {}
-    # Where the column of a place begins and ends: an edge that passes runs straight in between.
+    # Where the column of a place begins and ends: inside it edges are level, so that they meet no other box of it.
     columns: dict[_Slot, tuple[float, float]] = {}
     left = 0.0
     for layer in layers:
         width = max((_size(slot, sizes).width for slot in layer), default=0.0)
         for slot in layer:
-            own = width if isinstance(slot, tuple) else sizes[slot].width
-            centre = Point(left + width / 2, heights[slot] - top)
-            centres[slot], columns[slot] = centre, (centre.x - own / 2, centre.x + own / 2)
+            centres[slot], columns[slot] = Point(left + width / 2, heights[slot] - top), (left, left + width)
         left += width + after
-    paths = {edge: _curve(chain, centres, columns) for edge, chain in chains.items()}
+    paths = {edge: _curve(chain, centres, columns, sizes) for edge, chain in chains.items()}
     boxes = {name: centres[name] for name in sizes}
     return Layout(Size(max(left - after, 0.0), bottom - top), boxes, paths)
 
 
 def _curve(
-    chain: Sequence[_Slot], centres: Mapping[_Slot, Point], columns: Mapping[_Slot, tuple[float, float]]
+    chain: Sequence[_Slot],
+    centres: Mapping[_Slot, Point],
+    columns: Mapping[_Slot, tuple[float, float]],
+    sizes: Mapping[str, Size],
 ) -> Path:
-    """From the right side of the first box to the left side of the last, level wherever it passes a layer."""
-    points = [Point(columns[chain[0]][1], centres[chain[0]].y)]
-    for number, slot in enumerate(chain[1:], 1):
-        start, end = points[-1], Point(columns[slot][0], centres[slot].y)
+    """From the right side of the first box to the left side of the last, level within every layer."""
+    first, last = chain[0], chain[-1]
+    points = [Point(centres[first].x + _size(first, sizes).width / 2, centres[first].y)]
+    for before, behind in pairwise(chain):
+        start, end = Point(columns[before][1], centres[before].y), Point(columns[behind][0], centres[behind].y)
         half = (start.x + end.x) / 2
+        if start != points[-1]:
+            points += [points[-1], start, start]
         points += [Point(half, start.y), Point(half, end.y), end]
-        if number < len(chain) - 1:
-            far = Point(columns[slot][1], end.y)
-            points += [end, far, far]
-    return Path(tuple(points))
+    tip = Point(centres[last].x - _size(last, sizes).width / 2, centres[last].y)
+    return Path(tuple(points if tip == points[-1] else [*points, points[-1], tip, tip]))
 
 
 def _size(slot: _Slot, sizes: Mapping[str, Size]) -> Size:

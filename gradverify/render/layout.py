@@ -16,7 +16,7 @@ from gradverify.render.plane import Edges, Layout, Path, Point, Size
 # What Graphviz calls an inch; its positions are in points.
 _INCH = 72
 # Pixels between a node and the next one beside it and after it.
-BESIDE, AFTER = 22.0, 48.0
+BESIDE, AFTER = 20.0, 38.0
 # A program that takes longer than any graph worth looking at is given up.
 _SECONDS = 60
 
@@ -87,7 +87,7 @@ def _skeleton(sizes: Mapping[str, Size], edges: Edges) -> str:
 
 def _pygraphviz() -> Any:
     try:
-        import pygraphviz
+        import pygraphviz  # type: ignore[import-untyped, import-not-found, unused-ignore]  # optional, and untyped
     except Exception as error:  # ImportError, or what a broken library raises
         raise Unavailable(str(error)) from None
     return pygraphviz
