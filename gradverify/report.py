@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NoReturn
 
 from gradverify.graph import Graph
 from gradverify.verdict import Origin, Verdict
+
+# Marks a field that documents leave out where it is None.
+OPTIONAL: Mapping[str, bool] = MappingProxyType({"optional": True})
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,49 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Context:
+    """The source around a statement: `lines`, numbered from `first`; `start` to `end` are those of the statement."""
+
+    first: int
+    lines: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where in a tensor the error is: the largest |candidate - reference| of each tile of a grid.
+
+    Attributes:
+        split: the tensor is seen as a matrix: its dimensions before this one run down, the others across.
+        extent: how many elements that are, down and across.
+        tile: how many of them a cell covers, down and across; the last ones may cover fewer.
+        cells: row by row, at most 64 x 64, to three digits; inf where the candidate is not finite, 0 where the
+            reference is not.
+    """
+
+    split: int
+    extent: tuple[int, int]
+    tile: tuple[int, int]
+    cells: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is gathered of a row only for a page that shows it.
+
+    Attributes:
+        context: the source around the statement, of an error that is not inherited.
+        heat_map: of the same, in the pass that decided the verdict.
+        ulps: how many elements differ by 0 ulps, by 1, 2 to 3, 4 to 7, and so on, at the working precision.
+    """
+
+    context: Context | None = None
+    heat_map: HeatMap | None = None
+    ulps: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One gradient of a report.
 
@@ -85,6 +133,7 @@ class Row:
         nonfinite: how many elements were left out because the reference is not finite there.
         worst: the element that differs most.
         comparison: candidate and reference at the working precision.
+        details: None unless the run was asked for them.
     """
 
     name: str
@@ -103,6 +152,7 @@ class Row:
     nonfinite: int = 0
     worst: Worst | None = None
     comparison: Comparison | None = None
+    details: Details | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

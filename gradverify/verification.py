@@ -35,7 +35,8 @@ _QUICK_NOTE = (
 class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
-    `quick` runs the working precision alone; `detailed` gathers what a report is drawn from.
+    `quick` runs the working precision alone; `detailed` gathers what a page shows and a terminal cannot: where in
+    the tensor the errors are, how many there are of each size, the source around the statement, the graph.
     """
 
     dtype: str
@@ -62,6 +63,7 @@ def verify(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
+    detailed: bool = False,
 ) -> Report:
     """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
@@ -82,6 +84,7 @@ def verify(
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail.
         quick: run the working precision alone; the report's notes say what that cannot see.
+        detailed: gather what only a page shows, see `Row.details`.
 
     Raises:
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
@@ -99,7 +102,7 @@ def verify(
         parameters=parameters,
     )
     made = with_sizes(made, sizes or {})
-    return _verify(made, configurations(made, overrides, quick=quick)[0])
+    return _verify(made, configurations(made, overrides, quick=quick, detailed=detailed)[0])
 
 
 def check(
@@ -118,6 +121,7 @@ def check(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
+    detailed: bool = False,
 ) -> Report:
     """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
 
@@ -139,6 +143,7 @@ def check(
         strict=strict,
         partial=partial,
         quick=quick,
+        detailed=detailed,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -146,7 +151,12 @@ def check(
 
 
 def configurations(
-    case: Case, overrides: Settings = NOTHING, defaults: Settings = NOTHING, *, quick: bool = False
+    case: Case,
+    overrides: Settings = NOTHING,
+    defaults: Settings = NOTHING,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> list[Configuration]:
     """Every way to run a case: the product of its devices, dtypes and seeds.
 
@@ -155,10 +165,11 @@ def configurations(
         overrides: what the command line or a marker says.
         defaults: what an ini file says.
         quick: run the working precision alone.
+        detailed: gather what only a page shows.
     """
     settings = overrides.over(settings_of(case)).over(defaults).over(DEFAULTS)
     return [
-        Configuration(dtype, device, seed, settings, quick)
+        Configuration(dtype, device, seed, settings, quick, detailed)
         for device in settings.devices or ()
         for dtype in settings.dtypes or ()
         for seed in settings.seeds or ()
@@ -278,6 +289,10 @@ def _verify(case: Case, configuration: Configuration) -> Report:
         from gradverify.origin import find_origins
 
         rows = find_origins(case, inputs, working, judging, assessment)
+    if configuration.detailed:
+        from gradverify.inspection import add_details
+
+        rows = add_details(rows, working, judging, assessment.coarse)
     given_outputs = set(working.forward.outputs) - set(working.candidates)
     report = dataclasses.replace(
         _blank(case, configuration),
@@ -308,6 +323,7 @@ def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Repor
         _device(configuration.device),
         configuration.settings,
         quick=configuration.quick,
+        detailed=configuration.detailed,
     )
     report = dataclasses.replace(
         _blank(case, configuration),

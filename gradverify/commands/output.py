@@ -19,3 +19,8 @@ def add_format_argument(parser: ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"{JSON}, or that of a table (default: {PLAIN.format}): {', '.join(FORMATS)}",
     )
+
+
+def add_html_argument(parser: ArgumentParser) -> None:
+    """Declare `--html`."""
+    parser.add_argument("--html", metavar="FILE", help="write a page that shows everything to this file too")

@@ -113,7 +113,12 @@ def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]])
 
 
 def plan(
-    found: Iterable[Found], expression: str, overrides: Settings = NOTHING, *, quick: bool = False
+    found: Iterable[Found],
+    expression: str,
+    overrides: Settings = NOTHING,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> list[Planned]:
     """Every configuration of the cases that the expression selects.
 
@@ -124,7 +129,11 @@ def plan(
     from gradverify.verification import configurations
 
     selection = Selection(expression)
-    planned = [Planned(one, each) for one in found for each in configurations(one.case, overrides, quick=quick)]
+    planned = [
+        Planned(one, each)
+        for one in found
+        for each in configurations(one.case, overrides, quick=quick, detailed=detailed)
+    ]
     return [one for one in planned if selection.selects(one.names)]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
-from gradverify.commands.output import JSON, add_format_argument
+from gradverify.commands.output import JSON, add_format_argument, add_html_argument
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
@@ -62,6 +62,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
+    add_html_argument(parser)
     parser.add_argument(
         "--reproducer",
         metavar="FILE",
@@ -77,7 +78,7 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.reproducer):
+    for file in (options.json, options.html, options.reproducer):
         if file is not None:
             check_writable(file)
 
@@ -90,7 +91,7 @@ def execute(options: Namespace) -> ExitCode:
     with foreign_code():
         findings = find(targets)
         found = resize(findings.found, options.size)
-    planned = plan(found, options.expression, overrides, quick=options.quick)
+    planned = plan(found, options.expression, overrides, quick=options.quick, detailed=options.html is not None)
     for sentence in findings.unfinished:
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
@@ -124,9 +125,15 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         print(f"interrupted: {len(outcomes)} of {spelling.several(total, 'case')} ran", file=sys.stderr)
     finally:
         # Also where stdout was closed on us (`| head`): what has run is not lost.
-        document = render_json([one.report for one in outcomes], environment)
+        reports = [one.report for one in outcomes]
+        document = render_json(reports, environment)
         if options.json is not None:
             write_whole(options.json, document)
+        if options.html is not None:
+            # Imported only here: its templates are of no use to who asks for no page.
+            from gradverify.render.html import render_html
+
+            write_whole(options.html, render_html(reports, environment))
     closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
     if options.reproducer is not None:

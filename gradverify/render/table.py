@@ -95,7 +95,7 @@ def render_table(report: Report, *, style: Style = PLAIN, seconds: float | None 
     if report.rows:
         paragraphs.append(_rows(report, style))
     if not report.passed and report.dtype:
-        paragraphs.append(_setting(report, seconds))
+        paragraphs.append(setting_of(report, seconds))
     paragraphs += [f"note: {spelling.one_line(note)}" for note in report.notes]
     for paragraph in explain_rows(report.failed_rows):
         paragraphs += _quoted(paragraph, style)
@@ -122,7 +122,7 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
             f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {tell(first_failed)}"
             f"{_place(first_failed.file, first_failed.line)}{mistake}"
         )
-    return f"{label}: {_successes(report)} · {_setting(report, seconds)}"
+    return f"{label}: {_successes(report)} · {setting_of(report, seconds)}"
 
 
 def label_of(report: Report) -> str:
@@ -146,7 +146,8 @@ def _successes(report: Report) -> str:
     return f"{', '.join(parts)} ({derived})"
 
 
-def _setting(report: Report, seconds: float | None) -> str:
+def setting_of(report: Report, seconds: float | None = None) -> str:
+    """Sizes, device and seed of a report, and how long it took."""
     parts = [", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())]
     if report.dtype:  # what did not import ran nowhere
         parts += [spelling.one_line(report.device), f"seed {report.seed}"]
