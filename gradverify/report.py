@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NoReturn
 
+from gradverify.graph import Graph
 from gradverify.verdict import Origin, Verdict
 
 # Marks a field that documents leave out where it is None.
@@ -176,7 +177,7 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see.
+    by hand. `notes` say what the run could not see. `graph` is the computation, where details were asked for.
     """
 
     case: str
@@ -189,6 +190,7 @@ class Report:
     named: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None
+    graph: Graph | None = None
 
     @property
     def passed(self) -> bool:

@@ -18,8 +18,9 @@ from gradverify.case import Case, check_sizes, settings_of, sizes_of, with_sizes
 from gradverify.errors import GradientMismatch, GradverifyError, UsageError
 from gradverify.evaluation import draw_inputs
 from gradverify.function_case import FunctionCase, function_case
+from gradverify.graph import Graph
 from gradverify.measurement import run_pass
-from gradverify.report import Environment, Failure, Report
+from gradverify.report import Environment, Failure, Report, Row
 from gradverify.scope import user_traceback
 from gradverify.settings import DEFAULTS, NOTHING, Settings, read_settings
 from gradverify.verdict import Verdict
@@ -35,7 +36,7 @@ class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
     `quick` runs the working precision alone; `detailed` gathers what a page shows and a terminal cannot: where in
-    the tensor the errors are, how many there are of each size, the source around the statement.
+    the tensor the errors are, how many there are of each size, the source around the statement, the graph.
     """
 
     dtype: str
@@ -183,6 +184,22 @@ def examine(case: Case, configuration: Configuration) -> Report:
         return dataclasses.replace(_blank(case, configuration), error=failure_of(error))
 
 
+def sketch(case: Case, configuration: Configuration, rows: Iterable[Row] = ()) -> Graph:
+    """The graph of a case's forward, or of a candidate's reference; it needs no backward, nor a verdict.
+
+    Raises:
+        GradverifyError: for whatever the forward does wrong.
+    """
+    from gradverify.topology import graph_of_candidate, graph_of_case
+
+    check_sizes(case)
+    dtype, device = getattr(torch, configuration.dtype), _device(configuration.device)
+    constants = configuration.settings.constants or frozenset()
+    if isinstance(case, FunctionCase):
+        return graph_of_candidate(case, configuration.seed, dtype, device, constants, rows)
+    return graph_of_case(case, draw_inputs(case, configuration.seed, dtype, device, constants), dtype, rows=rows)
+
+
 def failure_of(error: GradverifyError) -> Failure:
     """What a report says of an error."""
     where = error.location
@@ -277,12 +294,24 @@ def _verify(case: Case, configuration: Configuration) -> Report:
 
         rows = add_details(rows, working, judging, assessment.coarse)
     given_outputs = set(working.forward.outputs) - set(working.candidates)
-    return dataclasses.replace(
+    report = dataclasses.replace(
         _blank(case, configuration),
         rows=rows,
         derived=len(working.candidates),
         named=len(set(working.forward.differentiable) - given_outputs),
         notes=notes,
+    )
+    if not configuration.detailed:
+        return report
+    from gradverify.topology import graph_of_case
+
+    # What fails only at the working precision is shown with the error that it has there.
+    candidates = {**judging.candidates, **{name: working.candidates[name] for name in assessment.coarse}}
+    return _with_graph(
+        report,
+        lambda: graph_of_case(
+            case, inputs, judging.forward.dtype, cotangents=judging.cotangents, candidates=candidates, rows=rows
+        ),
     )
 
 
@@ -296,13 +325,22 @@ def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Repor
         quick=configuration.quick,
         detailed=configuration.detailed,
     )
-    return dataclasses.replace(
+    report = dataclasses.replace(
         _blank(case, configuration),
         rows=found.rows,
         derived=len(found.rows),
         named=len(found.rows),
         notes=found.notes,
     )
+    return _with_graph(report, lambda: sketch(case, configuration, found.rows)) if configuration.detailed else report
+
+
+def _with_graph(report: Report, draw: Callable[[], Graph]) -> Report:
+    """The report with its graph; one that cannot be had leaves the verdicts as they are."""
+    try:
+        return dataclasses.replace(report, graph=draw())
+    except GradverifyError as error:
+        return dataclasses.replace(report, notes=(*report.notes, f"there is no graph: {error.message}"))
 
 
 def _device(name: str) -> torch.device:

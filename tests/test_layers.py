@@ -19,8 +19,8 @@ PACKAGE = Path(gradverify.__file__).parent
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
     ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
-    ("errors", "judge", "signature"),
-    ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
+    ("errors", "judge", "signature", "graph"),
+    ("settings", "trace", "capture", "report", "folding", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook"),
@@ -28,6 +28,7 @@ FLOORS = (
     ("measurement",),
     ("assessment", "inspection"),
     ("origin", "candidate", "candidate.*"),
+    ("topology",),
     ("verification",),
     ("mutation", "reproducer"),
     ("commands", "commands.*", "pytest_*"),
@@ -49,6 +50,8 @@ TORCH_FREE = (
     "settings",
     "case",
     "report",
+    "graph",
+    "folding",
     "render",
     "render.*",
     "importer",

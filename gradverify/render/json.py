@@ -25,7 +25,7 @@ def render_json(reports: Iterable[Report], environment: Environment) -> str:
     document = {
         "schema": SCHEMA,
         "environment": _plain(environment),
-        "reports": [{**_plain(report), "passed": report.passed} for report in reports],
+        "reports": [_plain_report(report) for report in reports],
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
@@ -52,6 +52,13 @@ def read_json(text: str) -> tuple[Environment, list[Report]]:
             raise UsageError(f"the document has no `{key}`; was the file cut short or edited?")
     environment = _read(Environment, document["environment"], "environment")
     return environment, _read(list[Report], document["reports"], "reports")
+
+
+def _plain_report(report: Report) -> dict[str, Any]:
+    plain = {**_plain(report), "passed": report.passed}
+    if report.graph is None:  # a detail that few runs ask for
+        del plain["graph"]
+    return plain
 
 
 def _plain(value: Any) -> Any:
