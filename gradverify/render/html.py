@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
+from itertools import count, islice
 
 from gradverify.location import shorten
 from gradverify.render import spelling
 from gradverify.render.explanation import explain_failure, tell
+from gradverify.render.graph import render_svg
 from gradverify.render.page import (
     Card,
     Cell,
@@ -30,8 +31,10 @@ from gradverify.render.table import headline, label_of, setting_of
 from gradverify.report import Context, Environment, Report, Row
 from gradverify.verdict import Origin, Verdict
 
-# Pictures and source of more errors than this would make a page that opens slowly; nobody reads so many.
-_MOST_ILLUSTRATED = 150
+# Nobody reads more errors with their pictures than this, and the page would open slowly; the others have their lines.
+_MOST_CARDS = 120
+# Characters of all drawings together: those of the first cases, which are the ones that failed.
+_MOST_DRAWN = 400_000
 # Nor a list of more than this.
 MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
@@ -74,19 +77,20 @@ def render_html(reports: Iterable[Report], environment: Environment, *, title: s
     ordered = sorted(reports, key=lambda report: report.passed)
     rows = [row for report in ordered for row in report.rows]
     failed = [report for report in ordered if not report.passed]
-    anchors = {id(row): f"e{number}" for number, row in enumerate(_accused(ordered), 1)}
-    illustrated = set(list(anchors)[:_MOST_ILLUSTRATED])
+    anchors = {id(row): f"e{number}" for number, row in enumerate(islice(_accused(ordered), _MOST_CARDS), 1)}
+    drawings = _draw(ordered)
     return render_page(
         Page(
             title=f"{title}: {_count(failed, ordered)}",
             headline=_count(failed, ordered),
             tone=Tone.BAD if failed else Tone.GOOD,
             noun="gradients",
+            task="What to mend",
             facts=_facts(ordered, rows),
             shares=_shares(rows),
             entries=_entries(ordered, anchors),
             sections=tuple(
-                _section(report, anchors, illustrated, is_open=not report.passed and number < MOST_OPEN)
+                _section(report, anchors, drawings.get(number, ""), is_open=not report.passed and number < MOST_OPEN)
                 for number, report in enumerate(ordered)
             ),
             closing=spell_environment(environment),
@@ -166,7 +170,22 @@ def _entries(reports: Sequence[Report], anchors: dict[int, str]) -> tuple[Entry,
     return tuple(entries[:MOST_ENTRIES])
 
 
-def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, is_open: bool) -> Section:
+def _draw(reports: Sequence[Report]) -> dict[int, str]:
+    """The graphs, by the number of their report, as long as there is room."""
+    drawings: dict[int, str] = {}
+    room = _MOST_DRAWN
+    for number, report in enumerate(reports):
+        if report.graph is None:
+            continue
+        drawing = render_svg(report.graph, embedded=True)
+        room -= len(drawing)
+        if room < 0:
+            break
+        drawings[number] = drawing
+    return drawings
+
+
+def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: bool) -> Section:
     label = label_of(report)
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
@@ -182,11 +201,10 @@ def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, 
         setting=setting_of(report),
         story="" if report.rows else clip(headline(report).removeprefix(f"{label}: ")),
         traceback="" if report.error is None else explain_failure(report.error),
-        cards=tuple(
-            _card(row, anchors[id(row)], is_illustrated=id(row) in illustrated) for row in rows if id(row) in anchors
-        ),
+        cards=tuple(_card(row, anchors[id(row)]) for row in rows if id(row) in anchors),
         notes=tuple(notes),
         tables=(_table(report, rows, anchors),) if rows else (),
+        drawing=drawing,
         is_open=is_open,
     )
 
@@ -200,10 +218,10 @@ def _outcome(report: Report) -> str:
     return f"{spelling.several(total, 'gradient')} passed ({report.derived} of {report.named} derived)"
 
 
-def _card(row: Row, anchor: str, *, is_illustrated: bool) -> Card:
+def _card(row: Row, anchor: str) -> Card:
     details = row.details
     heat_map = histogram = None
-    if details is not None and is_illustrated:
+    if details is not None:
         allowed = row.worst.allowed if row.worst else None
         heat_map = draw_heat_map(details.heat_map, len(row.shape), allowed) if details.heat_map else None
         histogram = draw_histogram(details.ulps) if details.ulps else None
@@ -214,7 +232,7 @@ def _card(row: Row, anchor: str, *, is_illustrated: bool) -> Card:
         tone=Tone.BAD,
         sentence=row.verdict.sentence,
         place=place_of(row.file, row.line),
-        source=_source(row, details.context if details is not None and is_illustrated else None),
+        source=_source(row, None if details is None else details.context),
         hints=tuple(clip(hint) for hint in row.hints),
         facts=tuple(_evidence(row)),
         heat_map=heat_map,

@@ -60,6 +60,7 @@ def render_studies_html(studies: Iterable[Study], environment: Environment) -> s
             headline=story,
             tone=Tone.GOOD if all(study.passed for study in ordered) else Tone.BAD,
             noun="mutants",
+            task="What was not noticed",
             facts=tuple(facts),
             shares=tuple(
                 Share(outcome.value, counts[outcome], _TONES.get(outcome, Tone.GOOD))

@@ -15,6 +15,8 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from gradverify.render.graph import STYLE
+
 _FOLDER = files("gradverify.render").joinpath("templates")
 
 
@@ -170,7 +172,7 @@ class Section:
         cards: what is to mend, in the order in which to mend it.
         notes: further sentences.
         tables: the one with the gradients, and others.
-        drawing: of the computation.
+        drawing: of the computation: an SVG element whose text is escaped already, styled by the page.
         is_open: whether it is shown without being asked for.
     """
 
@@ -183,7 +185,7 @@ class Section:
     cards: tuple[Card, ...] = ()
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
-    drawing: Picture | None = None
+    drawing: str = ""
     is_open: bool = False
 
 
@@ -217,12 +219,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page; `noun` is what the lines of its tables are, in the plural."""
+    """The whole page; `noun` is what the lines of its tables are, in the plural, and `task` heads the entries."""
 
     title: str
     headline: str
     tone: Tone
     noun: str
+    task: str
     facts: tuple[Fact, ...]
     shares: tuple[Share, ...]
     entries: tuple[Entry, ...]
@@ -238,6 +241,7 @@ class Page:
 def render_page(page: Page) -> str:
     """The file: HTML with everything in it."""
     style, script = (_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style = f"{STYLE}\n{style}"
     policy = "; ".join(
         [
             "default-src 'none'",
