@@ -32,9 +32,9 @@ from gradverify.report import Context, Environment, Report, Row
 from gradverify.verdict import Origin, Verdict
 
 # Nobody reads more errors with their pictures than this, and the page would open slowly; the others have their lines.
-_MOST_CARDS = 120
+_MOST_CARDS = 80
 # Characters of all drawings together: those of the first cases, which are the ones that failed.
-_MOST_DRAWN = 400_000
+_MOST_DRAWN = 250_000
 # Nor a list of more than this.
 MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
@@ -47,14 +47,21 @@ _COLUMNS = (
     Column("shape", "text"),
     Column("dtype", "text"),
     Column("verdict", "text"),
-    Column("origin", "text", "introduced: this statement is wrong by itself; inherited: what it was given was"),
-    Column("max diff", explanation="largest difference from autograd at the working precision"),
-    Column("max ulp", explanation="the same in units in the last place"),
-    Column("ulps", "text", "how many elements are off by 0, 1, 2 to 3, 4 to 7 ... units in the last place"),
-    Column("accuracy", explanation="the error in units of autograd's own: 1 is as accurate"),
-    Column("resolution", explanation="the smallest relative error that would have been noticed"),
-    Column("coverage", explanation="share of the elements large enough for an error of their size to be noticed"),
+    Column("origin", "text"),
+    *map(Column, ("max diff", "max ulp")),
+    Column("ulps", "text"),
+    *map(Column, ("accuracy", "resolution", "coverage", "nonfinite")),
     Column("line", "code"),
+)
+
+_GLOSSARY = (
+    ("introduced", "this statement is wrong by itself: right upstream gradients do not mend it"),
+    ("inherited", "this statement is right; what it was given was not"),
+    ("max diff, max ulp", "the largest difference from autograd at the working precision"),
+    ("ulps", "how many elements are off by 0, 1, 2 to 3, 4 to 7 ... units in the last place, 2^16 and more last"),
+    ("accuracy", "the error, in units of that of autograd at the working precision: 1 is as accurate"),
+    ("resolution", "the smallest relative error that would have been noticed"),
+    ("coverage", "the share of the elements that are large enough for an error of their own size to be noticed"),
 )
 
 _TONES = {
@@ -93,6 +100,7 @@ def render_html(reports: Iterable[Report], environment: Environment, *, title: s
                 _section(report, anchors, drawings.get(number, ""), is_open=not report.passed and number < MOST_OPEN)
                 for number, report in enumerate(ordered)
             ),
+            glossary=_GLOSSARY,
             closing=spell_environment(environment),
         )
     )
@@ -305,6 +313,7 @@ def _cells(row: Row, report: Report, link: str | None, one_file: bool) -> tuple[
         _number(row.accuracy, spelling.ratio),
         _number(row.resolution, spelling.number),
         _number(row.coverage, spelling.share),
+        Cell(str(row.nonfinite) if row.nonfinite else ""),
         Cell(line),
     )
 

@@ -21,12 +21,20 @@ _COLUMNS = (
     Column("before", "code"),
     Column("after", "code"),
     Column("outcome", "text"),
-    Column("line named", "text", "whether the report names the broken statement"),
-    Column("mistake named", "text", "what the report takes for the mistake"),
+    Column("line named", "text"),
+    Column("mistake named", "code"),
 )
 _KINDS = (
     Column("broken", "text"),
     *map(Column, ("mutants", "caught", "equivalent", "survived", "line named", "mistake named")),
+)
+
+_GLOSSARY = (
+    ("caught", "a verdict fails; raised: the backward raises; killed: it ran out of time or of memory"),
+    ("equivalent", "passes, and gives the same gradients as the original"),
+    ("survived", "passes, and gives others: the inputs of the case cannot tell them apart"),
+    ("line named", "whether the report names the broken statement, and accuses no other"),
+    ("mistake named", "what the report takes for the mistake"),
 )
 
 _TONES = {Outcome.SURVIVED: Tone.BAD, Outcome.EQUIVALENT: Tone.FAINT}
@@ -80,6 +88,7 @@ def render_studies_html(studies: Iterable[Study], environment: Environment) -> s
                 _section(study, anchors, is_open=not study.passed and number < MOST_OPEN)
                 for number, study in enumerate(ordered)
             ),
+            glossary=_GLOSSARY,
             closing=spell_environment(environment),
         )
     )

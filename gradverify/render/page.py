@@ -44,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bars:
-    """A small histogram: the outline of its bars in a box of so many units, and what it says in words."""
+    """A histogram: a path in a box of so many units, and what it says in words."""
 
     path: str
     width: int
@@ -79,7 +79,6 @@ class Column:
 
     header: str
     kind: str = "number"
-    explanation: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Lines under columns; `noun` is what one of them is."""
+    """Lines under columns; `caption` is read out, and not seen."""
 
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
@@ -219,7 +218,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page; `noun` is what the lines of its tables are, in the plural, and `task` heads the entries."""
+    """The whole page.
+
+    Attributes:
+        title: of the browser's tab; headline: the outcome, and tone: its colour.
+        noun: what the lines of the tables are, in the plural.
+        task: heads the entries.
+        facts: the numbers of the whole.
+        shares: the verdicts, in the order in which they are drawn and can be chosen.
+        entries: what to look at first.
+        sections: the cases.
+        glossary: terms of the tables, and what they mean.
+        closing: what the results depend on.
+    """
 
     title: str
     headline: str
@@ -230,6 +241,7 @@ class Page:
     shares: tuple[Share, ...]
     entries: tuple[Entry, ...]
     sections: tuple[Section, ...]
+    glossary: tuple[tuple[str, str], ...]
     closing: str
 
     @property

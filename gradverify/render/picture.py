@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gradverify.render import spelling
 from gradverify.render.page import Bars, HeatScale, Histogram, Picture, address_of
@@ -29,8 +29,9 @@ _RANGE = 1e-3
 # Pixels: the longer side of a heat map, and the sides of a cell at most.
 _LONGEST, _WIDEST_CELL = 256, 28
 
-# Pixels of a histogram in a table and in a card, and the widest bars of the latter.
-_SMALL, _LARGE, _WIDEST_BAR = (68, 14), (300, 70), 24
+# Pixels of a histogram in a card, and of its bars at most; the height of one in a table.
+_LARGE, _WIDEST_BAR = (300, 70), 24
+_SMALL_HEIGHT = 14
 
 # Sizes of errors that a histogram in a table tells apart: 0 to 2^16 ulps, and more.
 _SMALL_BINS = 17
@@ -72,7 +73,8 @@ def draw_histogram(ulps: Sequence[int]) -> Histogram | None:
         return None
     width, height = _LARGE
     step = min(_WIDEST_BAR, width / len(ulps))
-    bars = _bars(ulps, step, height)
+    boxes = (f"M{place * step:.1f} {height}v-{tall}h{step - 1:.1f}v{tall}z" for place, tall in _heights(ulps, height))
+    bars = Bars("".join(boxes), math.ceil(len(ulps) * step), height, _summary(ulps))
     every = max(1, math.ceil(len(ulps) * 34 / width))
     labels = [
         (round((place + 0.5) * step, 1), _size(place)) for place in range(len(ulps)) if place < 2 or place % every == 0
@@ -87,19 +89,17 @@ def draw_bars(ulps: Sequence[int]) -> Bars | None:
     if not sum(ulps):
         return None
     shown = [*ulps[:_SMALL_BINS], *[0] * (_SMALL_BINS - len(ulps)), sum(ulps[_SMALL_BINS:])]
-    bars = _bars(shown, _SMALL[0] // (_SMALL_BINS + 1), _SMALL[1])
-    return Bars(bars.path, _SMALL[0], _SMALL[1], _summary(ulps))
+    # Strokes, which take half the characters of boxes: there may be a thousand such histograms.
+    lines = (f"M{3 * place + 1} {_SMALL_HEIGHT}v-{tall}" for place, tall in _heights(shown, _SMALL_HEIGHT))
+    return Bars("".join(lines), 3 * len(shown), _SMALL_HEIGHT, _summary(ulps))
 
 
-def _bars(counts: Sequence[int], step: float, height: int) -> Bars:
+def _heights(counts: Sequence[int], height: int) -> Iterator[tuple[int, int]]:
+    """The place and the height of each bar: as the logarithm of its count, and never so low that it is not seen."""
     tallest = math.log1p(max(counts))
-    gap = 1 if step >= 3 else 0
-    path = []
     for place, count in enumerate(counts):
         if count:
-            tall = max(2, round(height * math.log1p(count) / tallest))
-            path.append(f"M{place * step:g} {height}v-{tall}h{step - gap:g}v{tall}z")
-    return Bars("".join(path), math.ceil(len(counts) * step), height, _summary(counts))
+            yield place, max(2, round(height * math.log1p(count) / tallest))
 
 
 def _summary(counts: Sequence[int]) -> str:
