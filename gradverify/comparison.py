@@ -146,6 +146,11 @@ def count_above(reference: Tensor, threshold: float) -> tuple[int, int]:
     return found.above, found.nonzero
 
 
+def ulps_apart(candidate: Tensor, reference: Tensor) -> Tensor:
+    """How many units in the last place each element is off, as float64; both have one shape and one dtype."""
+    return _unsigned(_steps(candidate, reference))
+
+
 _Locate = Callable[[int], tuple[int, ...]]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
-from gradverify.commands.output import JSON, add_format_argument, add_report_argument
+from gradverify.commands.output import JSON, add_format_argument, add_html_argument, add_report_argument
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
@@ -72,6 +72,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_report_argument(parser)
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
+    add_html_argument(parser)
     parser.add_argument(
         "--reproducer",
         metavar="FILE",
@@ -87,7 +88,7 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.reproducer):
+    for file in (options.json, options.html, options.reproducer):
         if file is not None:
             check_writable(file)
 
@@ -101,7 +102,7 @@ def execute(options: Namespace) -> ExitCode:
         findings = find(targets)
         sized = resize(findings.found, options.size)
         found, notes = sweep(sized, options.sweep, (name for name, _ in options.size))
-    planned = plan(found, options.expression, overrides, quick=options.quick)
+    planned = plan(found, options.expression, overrides, quick=options.quick, detailed=options.html is not None)
     for sentence in (*findings.unfinished, *notes):
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
@@ -137,9 +138,15 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         print(f"interrupted: {len(outcomes)} of {spelling.several(total, 'case')} ran", file=sys.stderr)
     finally:
         # Also where stdout was closed on us (`| head`): what has run is not lost.
-        document = render_json([one.report for one in outcomes], environment)
+        reports = [one.report for one in outcomes]
+        document = render_json(reports, environment)
         if options.json is not None:
             write_whole(options.json, document)
+        if options.html is not None:
+            # Imported only here: its templates are of no use to who asks for no page.
+            from gradverify.render.html import render_html
+
+            write_whole(options.html, render_html(reports, environment))
     if options.format == JSON:
         closing = document
     elif options.format == MARKDOWN:
