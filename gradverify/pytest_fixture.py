@@ -23,7 +23,7 @@ from gradverify.verdict import Verdict
 from gradverify.verification import check, verify
 
 # What a mark can say of a test; the other settings belong to the class of a case.
-_SETTINGS_OF_TESTS = frozenset({"dtypes", "devices", "seeds", "strict", "partial"})
+_SETTINGS_OF_TESTS = frozenset({"dtypes", "devices", "seeds", "oracles", "strict", "partial"})
 
 
 class GradverifyFixture:
@@ -115,6 +115,7 @@ class GradverifyFixture:
             "dtype": settings.dtypes and settings.dtypes[0],
             "device": settings.devices and settings.devices[0],
             "seed": settings.seeds and settings.seeds[0],
+            "oracles": settings.oracles,
             "strict": settings.strict,
             "partial": settings.partial,
         }

@@ -15,9 +15,11 @@ from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
     nothing_selected,
+    parse_count,
     parse_size,
     plan,
     resize,
+    sweep,
     targets_of,
 )
 from gradverify.errors import UsageError
@@ -29,7 +31,7 @@ from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import MARKDOWN, PLAIN, Style
 from gradverify.report import Report
-from gradverify.settings import DTYPES, Settings, read_settings
+from gradverify.settings import AUTOGRAD, DTYPES, ORACLES, Settings, read_settings
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
@@ -40,6 +42,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_selection_arguments(parser)
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="verify at this working precision; repeatable")
     parser.add_argument("--device", action="append", help="verify on this device, such as cuda; repeatable")
+    parser.add_argument(
+        "--oracle",
+        action="append",
+        metavar="NAME",
+        help=f"hear this oracle as a witness ({', '.join(ORACLES[1:])}); repeatable; where {AUTOGRAD} is named too, "
+        "the first gives the reference",
+    )
     parser.add_argument("--seed", action="append", type=_parse_seed, help="draw the inputs from this seed; repeatable")
     parser.add_argument(
         "--size",
@@ -48,6 +57,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=parse_size,
         metavar="NAME=10,100",
         help="run each case that has this size at each of these values; repeatable",
+    )
+    parser.add_argument(
+        "--sweep",
+        type=parse_count,
+        metavar="N",
+        help="run each case at N combinations of its sizes, its own first; those that --size names stay as they are",
     )
     parser.add_argument("--strict", action="store_true", help="a gradient that is right but imprecise fails")
     parser.add_argument("--partial", action="store_true", help="a gradient that is not derived yet does not fail")
@@ -84,9 +99,10 @@ def execute(options: Namespace) -> ExitCode:
         check_device(device)
     with foreign_code():
         findings = find(targets)
-        found = resize(findings.found, options.size)
+        sized = resize(findings.found, options.size)
+        found, notes = sweep(sized, options.sweep, (name for name, _ in options.size))
     planned = plan(found, options.expression, overrides, quick=options.quick)
-    for sentence in findings.unfinished:
+    for sentence in (*findings.unfinished, *notes):
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
         print(nothing_selected(targets, len(found), options.expression), file=sys.stderr)
@@ -131,6 +147,10 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     else:
         closing = render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
+    if options.sweep is not None and any(one.report.error for one in outcomes[len(broken) :]):
+        from gradverify.sweep import FITTING
+
+        print(f"note: {FITTING}", file=sys.stderr)
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)
@@ -166,7 +186,12 @@ def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
 
 def _overrides(options: Namespace) -> Settings:
     """The settings that the command line gives; each value counts once."""
-    several = {"dtypes": options.dtype, "devices": options.device, "seeds": options.seed}
+    several = {
+        "dtypes": options.dtype,
+        "devices": options.device,
+        "seeds": options.seed,
+        "oracles": options.oracle,
+    }
     flags = {"strict": options.strict, "partial": options.partial}
     return read_settings(
         {

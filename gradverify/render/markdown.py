@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradverify.render import spelling
 from gradverify.render.escaping import block, cell, code, folded, prose
-from gradverify.render.explanation import explain_failure, explain_rows
+from gradverify.render.explanation import explain_failure, explain_rows, explain_witnesses
 from gradverify.render.table import Grid, grid_of, headline, setting_of
 from gradverify.report import Report
 
@@ -79,7 +79,8 @@ def _failure(report: Report) -> str:
 
 
 def _notes(report: Report) -> list[str]:
-    return [f"note: {prose(spelling.one_line(note))}" for note in report.notes]
+    witnesses = explain_witnesses(report.rows).splitlines()
+    return [*(f"note: {prose(spelling.one_line(note))}" for note in report.notes), *map(prose, witnesses)]
 
 
 def _explanation(paragraphs: Sequence[str]) -> str:

@@ -15,6 +15,8 @@ from gradverify.report import Environment, Report
 # Tables of more cases than this scroll away unread.
 FEW = 10
 _SLOWEST = 5
+# The sizes that fail are listed until nobody would read on; each has a report of its own.
+_MOST_SIZES = 20
 
 
 class Shown(str, Enum):
@@ -66,12 +68,13 @@ def render_outcome(outcome: Outcome, shown: Shown, total: int, *, style: Style =
 
 
 def render_totals(outcomes: Sequence[Outcome], shown: Shown, environment: Environment, *, style: Style = PLAIN) -> str:
-    """The slowest cases, where they are many and the user left it to us; how many passed; what it depended on."""
+    """The slowest cases, where they are many and the user left it to us; the sizes that fail; how many passed."""
     parts = []
     timed = [(one, one.seconds) for one in outcomes if one.seconds is not None]
     if shown is Shown.AUTO and len(timed) > FEW:
         slowest = sorted(timed, key=lambda each: each[1], reverse=True)[:_SLOWEST]
         parts += ["slowest:", *(f"  {spelling.duration(seconds)}  {label_of(one.report)}" for one, seconds in slowest)]
+    parts += [paint(line, Color.BAD, enabled=style.is_colored) for line in _failing_sizes(outcomes)]
     color = Color.GOOD if all(one.report.passed for one in outcomes) else Color.BAD
     parts.append(paint(count_outcomes(outcomes), color, enabled=style.is_colored))
     parts.append(paint(spell_environment(environment), Color.FAINT, enabled=style.is_colored))
@@ -86,6 +89,22 @@ def count_outcomes(outcomes: Sequence[Outcome]) -> str:
     counted = ", ".join(f"{amount} {word}" for word, amount in amounts.items() if amount) or "nothing ran"
     seconds = [one.seconds for one in outcomes if one.seconds is not None]
     return f"{counted} in {spelling.duration(sum(seconds))}" if seconds else counted
+
+
+def _failing_sizes(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line for each case that ran at several sizes and failed at some: at which."""
+    runs: dict[tuple[str, str, str], dict[str, bool]] = {}
+    for report in (one.report for one in outcomes):
+        sizes = ", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())
+        passed = runs.setdefault((spelling.one_line(report.case), report.dtype, report.device), {})
+        passed[sizes] = passed.get(sizes, True) and report.passed
+    lines = []
+    for (case, dtype, _), passed in runs.items():
+        failing = [sizes for sizes, right in passed.items() if not right]
+        if len(passed) > 1 and failing:
+            shown = "; ".join(failing[:_MOST_SIZES]) + ("; ..." if len(failing) > _MOST_SIZES else "")
+            lines.append(f"{case}[{dtype}] fails at {len(failing)} of {len(passed)} combinations of sizes: {shown}")
+    return lines
 
 
 def spell_environment(environment: Environment) -> str:

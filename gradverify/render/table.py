@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tabulate import tabulate, tabulate_formats
 
@@ -11,7 +13,7 @@ from gradverify.errors import UsageError, did_you_mean
 from gradverify.location import shorten
 from gradverify.render import escaping, spelling
 from gradverify.render.color import Color, paint
-from gradverify.render.explanation import explain_failure, explain_rows, tell
+from gradverify.render.explanation import explain_failure, explain_rows, explain_witnesses, tell
 from gradverify.report import Report, Row
 from gradverify.verdict import Origin, Verdict
 
@@ -34,7 +36,17 @@ _BARS = {
 _MARKUP = frozenset({*_BARS, MARKDOWN, "latex", "latex_raw", "latex_booktabs", "latex_longtable", "rst", "tsv"})
 
 # Verdicts of gradients that were derived, and found right.
-_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE})
+_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE, Verdict.SUBGRADIENT})
+# Verdicts that a row can pass with, and that are told beside the right ones.
+_TOLD = (
+    Verdict.IMPRECISE,
+    Verdict.SUBGRADIENT,
+    Verdict.KNOWN,
+    Verdict.GIVEN,
+    Verdict.MISSING,
+    Verdict.VACUOUS,
+    Verdict.INCONCLUSIVE,
+)
 # Verdicts that say what the gradient is; the other failing ones say what is not known of it.
 _FAULTY = frozenset({Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE})
 
@@ -101,6 +113,7 @@ def render_table(report: Report, *, style: Style = PLAIN, seconds: float | None 
     if not report.passed and report.dtype:
         paragraphs.append(setting_of(report, seconds=seconds))
     paragraphs += [f"note: {spelling.one_line(note)}" for note in report.notes]
+    paragraphs.append(explain_witnesses(report.rows))
     paragraphs += explain_rows(report.failed_rows)
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
@@ -116,9 +129,15 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
     if failed:
         first_failed = failed[0]
         what = "wrong" if all(row.verdict in _FAULTY for row in failed) else "failed"
+        if all(row.verdict is Verdict.DISPUTED for row in failed):
+            what = Verdict.DISPUTED.value
         inherited = sum(row.origin is Origin.INHERITED for row in failed)
         rest = f", {inherited} of them inherited" if inherited else ""
-        known = first_failed.origin is Origin.INTRODUCED and first_failed.hints
+        known = (
+            first_failed.origin is Origin.INTRODUCED
+            and first_failed.hints
+            and first_failed.verdict is not Verdict.DISPUTED
+        )
         mistake = f": {spelling.one_line(first_failed.hints[0])}" if known else ""
         return (
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
@@ -129,9 +148,10 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
 
 
 def label_of(report: Report) -> str:
-    """The case and its dtype, as pytest names the item: "LinearRegression[float32]"."""
+    """The case, the sizes that are not its defaults, and its dtype: "LinearRegression[samples=100-float32]"."""
     name = spelling.one_line(report.case)
-    return f"{name}[{report.dtype}]" if report.dtype else name
+    sizes = [f"{spelling.one_line(one)}={report.sizes[one]}" for one in report.resized if one in report.sizes]
+    return f"{name}[{'-'.join([*sizes, report.dtype])}]" if report.dtype else name
 
 
 def setting_of(report: Report, *, seconds: float | None = None) -> str:
@@ -151,9 +171,7 @@ def _successes(report: Report) -> str:
     right = sum(row.verdict in _RIGHT for row in judged)
     parts = [f"{right} of {spelling.several(len(judged), 'gradient')} right"]
     parts += [
-        f"{amount} {verdict}"
-        for verdict in (Verdict.IMPRECISE, Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING)
-        if (amount := sum(row.verdict is verdict for row in report.rows))
+        f"{amount} {verdict}" for verdict in _TOLD if (amount := sum(row.verdict is verdict for row in report.rows))
     ]
     return f"{', '.join(parts)} ({derived})"
 
@@ -214,8 +232,24 @@ def _columns(report: Report, style: Style) -> tuple[_Column, ...]:
         _Column("resolution", lambda row: None if row.resolution is None else spelling.number(row.resolution)),
         _Column("coverage", lambda row: None if row.coverage is None else spelling.share(row.coverage)),
         _Column("nonfinite", _nonfinite),
+        *_witness_columns(report),
         _Column("line", line),
     )
+
+
+def _witness_columns(report: Report) -> list[_Column]:
+    """A column for each witness that was heard."""
+    names = dict.fromkeys(witness.oracle for row in report.rows for witness in row.witnesses)
+    return [_Column(spelling.one_line(name), partial(_stance, name), "left") for name in names]
+
+
+def _stance(oracle: str, row: Row) -> str | None:
+    """What a witness says of a gradient, and its error bar; why it says nothing stands below the table."""
+    for witness in row.witnesses:
+        if witness.oracle == oracle:
+            bar = "" if math.isnan(witness.error) or not witness.stance.is_measured else f" ±{witness.error:.0e}"
+            return f"{witness.stance}{bar}"
+    return "the reference" if row.witnesses else None
 
 
 def _verdict(row: Row, style: Style) -> str:
