@@ -272,3 +272,12 @@ def test_neither_imports_torch(save, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(read_json(Path(tmp_path / "old.json").read_text(encoding="utf-8"))[1]) == 2
+
+
+def test_as_html_it_is_a_page(cli, save):
+    pytest.importorskip("gradverify.render.html", reason="the page is a part of its own", exc_type=ImportError)
+    save("run.json", WRONG)
+    code, out, err = cli("report", "run.json", "--format", "html")
+    assert (code, err) == (0, "")
+    assert out.lstrip().lower().startswith("<!doctype html>")
+    assert "Square" in out
