@@ -428,7 +428,7 @@ def _with_graph(report: Report, draw: Callable[[], Graph]) -> Report:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # which a tensor without data, on "meta", does not have
     except (RuntimeError, AssertionError) as error:  # AssertionError: "Torch not compiled with CUDA enabled"
         reason = str(error).splitlines()[0]
         raise UsageError(f"the device {name!r} cannot be used here: {reason}") from None

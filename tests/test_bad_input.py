@@ -388,6 +388,7 @@ def test_what_is_no_case_is_refused():
     [
         ({"dtype": "float31"}, "'float31' is not a floating dtype that can be verified; it is one of float32"),
         ({"dtype": torch.int32}, "'int32' is not a floating dtype"),
+        ({"device": "meta"}, "the device 'meta' cannot be used here: "),
         ({"device": "nowhere"}, "the device 'nowhere' cannot be used here: "),
         ({"device": "cuda:99"}, "the device 'cuda:99' cannot be used here: "),
         ({"seed": "one"}, "seeds: expected an integer or several, got 'one'"),

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -156,6 +157,7 @@ BROKEN = [
         "was written by `gradverify mutate`, and holds no reports; `gradverify run --json",
     ),
     ('{"schema": 1, "cases": []}', "was written by `gradverify list`, and holds no reports"),
+    ('{"schema": 1, "benchmarks": []}', "was written by `gradverify bench`, and holds no reports"),
     (changed(["schema"], 2), "has schema 2, this version of gradverify reads 1; upgrade gradverify"),
     (changed(["schema"], 0), "has schema 0, this version of gradverify reads 1; write it again"),
     (changed(["schema"], True), "has schema True"),
@@ -217,7 +219,7 @@ class Later:
     grid: tuple[tuple[float, ...], ...]
     either: int | str
     maybe: float | None = None
-    inner: dict[str, tuple[Worst, ...]] = dataclasses.field(default_factory=dict)
+    inner: Mapping[str, tuple[Worst, ...]] = dataclasses.field(default_factory=dict)
     origins: tuple[Origin | None, ...] = ()
 
 
