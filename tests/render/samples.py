@@ -6,6 +6,7 @@ import math
 
 from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
 from gradverify.verdict import Verdict
+from gradverify.witness import Stance, Witness
 
 FILE = "cases/sample.py"
 ENVIRONMENT = Environment("0.1.0", "2.13.0", "3.11.7", "Linux", 2, {"cpu": "cpu"})
@@ -102,4 +103,11 @@ CRASHED = report(
         40,
         'Traceback (most recent call last):\n  File "cases/sample.py", line 40, in backward\nValueError: bad',
     ),
+)
+
+AGREES = Witness("finite_difference", Stance.AGREES, 2.1e-11, 40)
+DISAGREES = Witness("finite_difference", Stance.DISAGREES, 2e-12, 40, index=(3, 7), claimed=0.5, measured=1.0)
+ABSENT = Witness("complex_step", Stance.ABSENT, reason="relu is not known to be analytic (net.py:3)")
+KINKED = Witness(
+    "finite_difference", Stance.SUBGRADIENT, 1e-9, 30, "between the slopes of both sides, 0 and 1", (2,), 1.0, 0.5
 )
