@@ -120,7 +120,7 @@ def _likeness(one: str, other: str) -> float:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause that names the nearest of the known names, or lists them where they are few."""
     names = [str(one) for one in known]
-    # Slips rarely change the first letter: what begins otherwise has to be nearer. "tolerance" is no misspelt "oracles".
+    # Slips rarely change the first letter: what begins otherwise has to be nearer, or "tolerance" would be "oracles".
     alike = [one for one in names if one[:1] == name[:1] or _likeness(one, name) >= _NEAR]
     near = difflib.get_close_matches(name, alike, n=1)
     if near:

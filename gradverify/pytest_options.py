@@ -34,6 +34,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("device", "args", "verify on this device; may be repeated"),
     ("seed", "args", "draw the inputs from this seed; may be repeated"),
     ("oracle", "args", "hear this oracle as a witness; may be repeated"),
+    ("sweep", "string", "verify every case at so many combinations of its sizes, its own first"),
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
@@ -50,6 +51,7 @@ class Options:
         json: the file to write the reports to, if any.
         overrides: settings from the command line.
         defaults: settings from the ini file.
+        sweep: at how many combinations of its sizes a case is verified; None for its own alone.
     """
 
     report: str
@@ -57,6 +59,7 @@ class Options:
     json: Path | None
     overrides: Settings
     defaults: Settings
+    sweep: int | None
 
     @property
     def shown(self) -> Shown:
@@ -150,6 +153,7 @@ def _read_options(config: pytest.Config) -> Options:
             json=_read_path(config, given["json"], ini["json"]),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
+            sweep=_read_sweep(given["sweep"] or ini["sweep"]),
         )
     except UsageError as error:
         raise pytest.UsageError(f"gradverify: {error.message}") from None
@@ -164,6 +168,20 @@ def _read_report(text: str | None) -> str:
     if text not in list(Shown):
         raise UsageError(f"report: expected one of {', '.join(one.value for one in Shown)}, got {text!r}")
     return text
+
+
+def _read_sweep(text: str | None) -> int | None:
+    if not text:
+        return None
+    from gradverify.errors import UsageError
+    from gradverify.sweep import check_count
+
+    try:
+        count = int(text)
+    except ValueError:
+        raise UsageError(f"sweep: expected an integer, got {text!r}") from None
+    check_count(count)
+    return count
 
 
 def _read_format(text: str | None) -> str | None:

@@ -53,6 +53,12 @@ class Comparison:
     def __bool__(self) -> NoReturn:
         raise TypeError("a Comparison is neither true nor false: ask for .exact or .approximate")
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_comparison
+
+        return render_comparison(self)
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -129,7 +135,7 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see.
+    by hand. `notes` say what the run could not see. `resized` names the sizes that are not the case's defaults.
     """
 
     case: str
@@ -142,6 +148,7 @@ class Report:
     named: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None
+    resized: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -169,6 +176,12 @@ class Report:
         from gradverify.render.table import render_table
 
         return render_table(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_fragment
+
+        return render_fragment(self)
 
 
 @dataclass(frozen=True)

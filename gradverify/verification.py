@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gradverify.assessment import assess
 from gradverify.candidate.assessment import assess_candidate
-from gradverify.case import Case, check_sizes, settings_of, sizes_of, with_sizes
+from gradverify.case import Case, changed_sizes, check_sizes, settings_of, sizes_of, with_sizes
 from gradverify.errors import GradientMismatch, GradverifyError, UsageError
 from gradverify.evaluation import draw_inputs
 from gradverify.function_case import FunctionCase, function_case
@@ -22,6 +22,7 @@ from gradverify.measurement import run_pass
 from gradverify.report import Environment, Failure, Report
 from gradverify.scope import user_traceback
 from gradverify.settings import DEFAULTS, NOTHING, Settings, has_witnesses, read_settings
+from gradverify.sweep import FITTING, Sweep, excuse, sweep_sizes
 from gradverify.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _QUICK_NOTE = (
 class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
-    `quick` runs the working precision alone.
+    `quick` runs the working precision alone. `swept` says that the sizes are not the case's own, but those of a sweep.
     """
 
     dtype: str
@@ -46,6 +47,7 @@ class Configuration:
     seed: int
     settings: Settings = DEFAULTS
     quick: bool = False
+    swept: bool = False
 
 
 def verify(
@@ -65,6 +67,7 @@ def verify(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
+    sweep: int | None = None,
 ) -> Report:
     """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
@@ -87,6 +90,9 @@ def verify(
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail.
         quick: run the working precision alone; the report's notes say what that cannot see.
+        sweep: verify at so many combinations of the sizes, those of the case first; see `gradverify.sweep`. Sizes in
+            `sizes` stay as they are. The report is the first that failed, else that of the case's own sizes; its
+            notes name every combination that was run.
 
     Raises:
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
@@ -112,8 +118,11 @@ def verify(
         outputs=outputs,
         parameters=parameters,
     )
-    made = with_sizes(made, sizes or {})
-    return _verify(made, configurations(made, overrides, quick=quick)[0])
+    before, made = made, with_sizes(made, sizes or {})
+    configuration = configurations(made, overrides, quick=quick)[0]
+    if sweep is None:
+        return _verify(made, configuration)
+    return _verify_sweep(made, configuration, sweep_sizes(made, sweep, held=_held(before, sizes or {})))
 
 
 def check(
@@ -133,6 +142,7 @@ def check(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
+    sweep: int | None = None,
 ) -> Report:
     """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
 
@@ -155,6 +165,7 @@ def check(
         strict=strict,
         partial=partial,
         quick=quick,
+        sweep=sweep,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -239,10 +250,16 @@ def _blank(case: Case, configuration: Configuration) -> Report:
         device=configuration.device,
         seed=configuration.seed,
         sizes=sizes_of(case),
+        resized=tuple(changed_sizes(case)),
     )
 
 
 def _verify(case: Case, configuration: Configuration) -> Report:
+    report = _judge(case, configuration)
+    return excuse(report) if configuration.swept else report
+
+
+def _judge(case: Case, configuration: Configuration) -> Report:
     check_sizes(case)
     if isinstance(case, FunctionCase):
         return _verify_candidate(case, configuration)
@@ -294,6 +311,44 @@ def _verify(case: Case, configuration: Configuration) -> Report:
         named=len(set(working.forward.differentiable) - given_outputs),
         notes=notes,
     )
+
+
+def _verify_sweep(case: Case, configuration: Configuration, sweep: Sweep) -> Report:
+    """The first report that failed, or that of the case itself, with what became of all of them."""
+    if isinstance(case, FunctionCase) and case.call is not None and not callable(case.call.inputs):
+        raise UsageError(
+            "sweep= needs inputs that depend on sizes: pass a function, inputs=f(generator, n=8, m=3), that draws them"
+        )
+    # An error of the case as it is written is raised; at other sizes it hides nothing that was found at the rest.
+    first = _verify(case, configuration)
+    others = dataclasses.replace(configuration, swept=True)
+    reports = [first, *(examine(one, others) for one in sweep.cases[1:])]
+    failed = [report for report in reports if not report.passed]
+    notes = sweep.notes
+    if len(reports) > 1:
+        notes = (_tell_sweep(reports, failed), *notes)
+    if any(report.error is not None for report in failed):
+        notes = (*notes, FITTING)
+    told = failed[0] if failed else first
+    return dataclasses.replace(told, notes=(*told.notes, *notes))
+
+
+def _tell_sweep(reports: Sequence[Report], failed: Sequence[Report]) -> str:
+    def spell(those: Sequence[Report]) -> str:
+        return ", ".join(f"({', '.join(map(str, one.sizes.values()))})" for one in those)
+
+    names = ", ".join(reports[0].sizes)
+    sentence = f"sweep: {len(reports)} combinations of sizes were run, ({names}) = {spell(reports)}; "
+    sentence += f"{len(failed)} of them failed: {spell(failed)}" if failed else "all of them passed"
+    idle = [one for one in reports if one.passed and any(row.verdict.fails for row in one.rows)]
+    return sentence + (f"; of some gradients nothing could be told at {spell(idle)}" if idle else "")
+
+
+def _held(case: Case, sizes: Mapping[str, int]) -> frozenset[str]:
+    """The sizes that a sweep leaves alone: those that were given, but for what has no other value to start from."""
+    if isinstance(case, FunctionCase) and case.call is not None:
+        return frozenset(name for name, value in sizes.items() if sizes_of(case).get(name) != value)
+    return frozenset(sizes)
 
 
 def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Report:

@@ -21,10 +21,11 @@ FLOORS = (
     ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
     ("errors", "judge", "signature"),
     ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
-    ("case", "comparison", "importer", "study"),
+    ("case", "changes", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
-    ("evaluation", "loader", "notebook"),
-    ("noise", "replay", "diagnosis", "diagnosis.*"),
+    ("evaluation", "loader", "notebook", "sweep"),
+    ("noise",),
+    ("replay", "diagnosis", "diagnosis.*"),
     ("measurement", "oracles", "oracles.*"),
     ("assessment",),
     ("origin", "witnesses"),
@@ -36,8 +37,8 @@ FLOORS = (
     ("__main__",),
 )
 
-# A report that prints itself is worth one import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table")}
+# A report that prints itself, also in a notebook, is worth an import upwards, inside a function.
+EXCEPTIONS = {("report", "render.table"), ("report", "render.fragment")}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 
@@ -58,6 +59,7 @@ TORCH_FREE = (
     "loader",
     "selection",
     "artifact",
+    "changes",
     "progress",
     "cli",
     "pytest_plugin",

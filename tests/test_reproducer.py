@@ -25,6 +25,7 @@ from gradverify.errors import UsageError
 from gradverify.function_case import function_case
 from gradverify.loader import cases_of, load_file
 from gradverify.reproducer import reproduce, shrink
+from gradverify.settings import read_settings
 from gradverify.verification import configurations, examine
 
 KERNELS = textwrap.dedent(
@@ -85,6 +86,20 @@ KERNELS = textwrap.dedent(
 
         def backward(self, t, d):
             d.x = d.loss.expand_as(t.x) / (len(t.x) + 1)  # planted
+
+
+    class Trusting(Case):
+        n: int = 20
+
+        def inputs(self, generator):
+            return {"x": torch.randn(self.n, generator=generator)}
+
+        def forward(self, t):
+            t.y = Tail.apply(t.x)
+            return t.y
+
+        def backward(self, t, d):
+            d.x = Tail.backward(type("Context", (), {"saved_tensors": (t.x,)}), d.y)
 
 
     class Raises(FunctionCase):
@@ -151,7 +166,9 @@ def test_a_case_is_written_at_its_smallest_sizes_and_fails_by_itself(kernels, tm
     assert called(script).startswith(
         "check( TailCase(rows=1, columns=9), dtype='float32', device='cpu', seed=111111, )"
     )
-    assert script.startswith('"""TailCase[float32]: 1 of 2 gradients wrong; first: x (wrong) is off by ')
+    assert script.startswith(
+        '"""TailCase[rows=1-columns=9-float32]: 1 of 2 gradients wrong; first: x (wrong) is off by '
+    )
     done = run_script(script, tmp_path)
     assert done.returncode == 1
     assert "it is right except in column 8, where it is zero" in done.stderr
@@ -167,6 +184,18 @@ def test_a_hand_derived_case_too(kernels, tmp_path, monkeypatch):
     script = script_of(next(case for case in cases_of(kernels) if type(case).__name__ == "Mean"))
     assert "Mean(samples=4)" in called(script)
     assert fails_here(script, tmp_path, monkeypatch)
+
+
+def test_what_only_a_witness_sees(kernels, tmp_path, monkeypatch):
+    """The script hears the same witnesses; without them it would not fail."""
+    case = kernels.Trusting()
+    (configuration,) = configurations(case, read_settings({"oracles": "finite_difference"}))
+    report = examine(case, configuration)
+    assert report["x"].verdict == "disputed"
+    script = reproduce(case, configuration, report)
+    assert "oracles=['autograd', 'finite_difference']" in called(script)
+    assert fails_here(script, tmp_path, monkeypatch)
+    assert examine(case, *configurations(case)).passed
 
 
 def test_what_raises_too(kernels, tmp_path):
