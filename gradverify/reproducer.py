@@ -17,6 +17,7 @@ from gradverify.function_case import FunctionCase, function_case
 from gradverify.render.table import headline
 from gradverify.report import Report
 from gradverify.script import Script
+from gradverify.settings import has_witnesses
 from gradverify.verification import Configuration, describe_environment, examine
 
 # Bisection between 1 and 10^6 takes 20 runs: enough for three such sizes.
@@ -206,10 +207,12 @@ def _called(script: Script, case: FunctionCase, inputs: str) -> list[str]:
 def _configured(configuration: Configuration) -> list[str]:
     settings = configuration.settings
     flags = {"strict": settings.strict, "partial": settings.partial, "quick": configuration.quick}
+    oracles = [one if isinstance(one, str) else one.name for one in settings.oracles or ()]
     return [
         f"dtype={configuration.dtype!r}",
         f"device={configuration.device!r}",
         f"seed={configuration.seed}",
+        *([f"oracles={oracles!r}"] if has_witnesses(settings) else []),
         *(f"{name}=True" for name, value in flags.items() if value),
     ]
 
