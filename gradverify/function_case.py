@@ -123,12 +123,13 @@ def function_case(
     Raises:
         UsageError: if `inputs` is nothing of the kind, or a size has no value.
     """
+    _check_called(reference=reference, parameters=parameters)
     given = None if callable(inputs) else _named(candidate, inputs)
     native, device = _native(candidate, given or {})
     namespace: dict[str, Any] = {
         "candidate": staticmethod(candidate),
-        "reference": reference and staticmethod(reference),
-        "parameters": parameters and staticmethod(parameters),
+        "reference": None if reference is None else staticmethod(reference),
+        "parameters": None if parameters is None else staticmethod(parameters),
         "options": dict(options or {}),
         "constants": frozenset(constants),
         "outputs": outputs,
@@ -167,10 +168,23 @@ def _is_method(function: object) -> bool:
     return next(iter(inspect.signature(function).parameters), None) == "self"
 
 
+def _check_called(**functions: object) -> None:
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise UsageError(
+                f"{name}: expected something to call, a function or a module; got a {type(function).__name__}"
+            )
+
+
 def _size_fields(inputs: Callable[..., object], sizes: Mapping[str, int]) -> dict[str, Any]:
     """The sizes of the case: the arguments of `inputs` but for the generator."""
     fields: dict[str, Any] = {}
-    for parameter in list(inspect.signature(inputs).parameters.values())[1:]:
+    parameters = list(inspect.signature(inputs).parameters.values())
+    if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        raise UsageError(
+            "inputs: a function that draws them is given a torch.Generator first, as in def inputs(generator, n=8)"
+        )
+    for parameter in parameters[1:]:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             fields.update({name: value for name, value in sizes.items() if name not in fields})
         elif parameter.default is not inspect.Parameter.empty:

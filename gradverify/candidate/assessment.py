@@ -91,7 +91,7 @@ def assess_candidate(
     if rows:
         notes = [f"no gradient was judged, since {', '.join(rows)} has not the shape of the reference's"]
     else:
-        notes = _check_repeatable(first)
+        notes = [*_check_repeatable(first), *_told_of_reference(first)]
         rows = _judge(first, Pool(first, redraw), settings)
         if first.unjudged is not None:
             notes.append(
@@ -163,6 +163,17 @@ def _check_repeatable(first: Experiment) -> list[str]:
                     "additions do; the verdict is that of one call"
                 )
     return notes
+
+
+def _told_of_reference(first: Experiment) -> list[str]:
+    """That the reference has gradients of its own writing, where it has."""
+    function = first.reference.custom_function
+    if function is None or function.__module__.startswith("torch."):
+        return []
+    return [
+        f"the reference has a backward of its own, that of {function.__name__}: what is wrong there too is not "
+        "noticed; write the reference in plain torch"
+    ]
 
 
 def _judge(first: Experiment, pool: Pool, settings: Settings) -> dict[str, Row]:

@@ -230,7 +230,8 @@ def _reference(case: FunctionCase, function: Callable[..., object], parameters: 
             f"the candidate is a module with parameters ({', '.join(parameters)}), its reference a function: say by "
             f"which keywords it takes them, such as parameters=lambda p: {{{next(iter(parameters))!r}: p[...]}}"
         )
-    handed: object = hand_over(dict(parameters))
+    with callee.running("`parameters`"):
+        handed: object = hand_over(dict(parameters))
     if not isinstance(handed, Mapping):
         raise UsageError(f"parameters returned a {type(handed).__name__}; expected a mapping of names to tensors")
     if not isinstance(function, Module):
@@ -251,4 +252,8 @@ def _reference(case: FunctionCase, function: Callable[..., object], parameters: 
 
 
 def _spelled(value: object) -> str:
-    return f"a {dtype_name(value.dtype)} tensor" if isinstance(value, Tensor) else repr(value)
+    if isinstance(value, Tensor):
+        return f"a {dtype_name(value.dtype)} tensor"
+    if type(value).__module__ == "numpy":  # which nobody wants printed
+        return f"a numpy.{type(value).__name__}: torch.as_tensor(...) makes a tensor of it"
+    return repr(value) if isinstance(value, (bool, int, float, str, type(None))) else f"a {type(value).__name__}"
