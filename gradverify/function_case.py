@@ -123,7 +123,6 @@ def function_case(
     Raises:
         UsageError: if `inputs` is nothing of the kind, or a size has no value.
     """
-    _check_called(reference=reference, parameters=parameters)
     given = None if callable(inputs) else _named(candidate, inputs)
     native, device = _native(candidate, given or {})
     namespace: dict[str, Any] = {
@@ -166,14 +165,6 @@ def _is_method(function: object) -> bool:
     if not isinstance(function, FunctionType):
         return False
     return next(iter(inspect.signature(function).parameters), None) == "self"
-
-
-def _check_called(**functions: object) -> None:
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise UsageError(
-                f"{name}: expected something to call, a function or a module; got a {type(function).__name__}"
-            )
 
 
 def _size_fields(inputs: Callable[..., object], sizes: Mapping[str, int]) -> dict[str, Any]:

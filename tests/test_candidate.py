@@ -907,7 +907,7 @@ def test_a_reference_with_a_backward_of_its_own_is_told():
         "a tensor as the reference": (
             {"inputs": [drawn(3)], "reference": drawn(3)},
             UsageError,
-            "reference: expected something to call, a function or a module; got a Tensor",
+            "the reference is a float32 tensor: expected a function, a module, Function.apply or an op",
         ),
         "inputs without a generator": (
             {"inputs": lambda: [drawn(3)], "reference": torch.tanh},

@@ -146,7 +146,8 @@ def _made(case: FunctionCase, role: Role, drawn_at: torch.dtype, cast: _Cast, de
             # What `Module.to` is made of: only here the dtype depends on the tensor.
             return copy.deepcopy(function)._apply(lambda tensor: cast(tensor).to(device))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     elif function is not None and not callable(function):
-        raise UsageError(f"the {role} is {function!r}: expected a function, a module, Function.apply or an op")
+        shown = _spelled(function) if isinstance(function, Tensor) else repr(function)
+        raise UsageError(f"the {role} is {shown}: expected a function, a module, Function.apply or an op")
     return function
 
 

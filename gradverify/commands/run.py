@@ -28,12 +28,15 @@ from gradverify.render import spelling
 from gradverify.render.color import wants_color
 from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
-from gradverify.render.table import PLAIN, Style
+from gradverify.render.table import MARKDOWN, PLAIN, Style
 from gradverify.report import Report
 from gradverify.settings import DTYPES, Settings, read_settings
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
+
+# So many seconds are spent on a script that nobody has asked for.
+_PATIENCE = 5.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -136,6 +139,8 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         document = render_json([one.report for one in outcomes], environment)
         if options.json is not None:
             write_whole(options.json, document)
+    if not is_json and shown is not Shown.NONE and options.reproducer is None and not interrupted:
+        _print_reproducer(planned, [one.report for one in outcomes[len(broken) :]], style)
     closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
     if options.sweep is not None and any(one.report.error for one in outcomes[len(broken) :]):
@@ -145,6 +150,26 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)
+
+
+def _print_reproducer(planned: Sequence[Planned], reports: Sequence[Report], style: Style) -> None:
+    """Show the script of the first candidate that failed: of a kernel nobody else can tell at which sizes it fails."""
+    from gradverify.function_case import FunctionCase
+    from gradverify.reproducer import reproduce
+
+    pairs = zip(planned, reports, strict=True)
+    failed = next((pair for pair in pairs if isinstance(pair[0].found.case, FunctionCase) and not pair[1].passed), None)
+    if failed is None:
+        return
+    one, report = failed
+    try:
+        with foreign_code():
+            script = reproduce(one.found.case, one.configuration, report, patience=_PATIENCE)
+    except UsageError:  # nothing can import it; --reproducer says why
+        return
+    opening = "by itself, at the smallest sizes that still fail (--reproducer FILE writes this):"
+    block = f"```python\n{script}```" if style.format == MARKDOWN else script
+    print(f"{one.label} fails {opening}\n\n{block}", flush=True)
 
 
 def _write_reproducer(file: str, planned: Sequence[Planned], reports: Sequence[Report]) -> None:
