@@ -262,7 +262,7 @@ def _case_of(
         case = case()
     if isinstance(case, Case):
         for name, value in arguments.items():
-            if value:
+            if value is not None and not (isinstance(value, tuple) and not value):
                 raise UsageError(f"{name}= belongs to a candidate; {type(case).__name__} is a Case and has its own")
         return case
     if not callable(case) or arguments["inputs"] is None:
