@@ -66,7 +66,7 @@ def render_totals(outcomes: Sequence[Outcome], shown: Shown, environment: Enviro
     seconds = spelling.duration(sum(one.seconds for one in outcomes))
     color = Color.GOOD if passed == len(outcomes) else Color.BAD
     parts.append(paint(f"{counted} in {seconds}", color, enabled=style.is_colored))
-    parts.append(paint(_spell_environment(environment), Color.FAINT, enabled=style.is_colored))
+    parts.append(paint(spell_environment(environment), Color.FAINT, enabled=style.is_colored))
     return "\n".join(parts) + "\n"
 
 
@@ -74,7 +74,8 @@ def _slowest(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return sorted(outcomes, key=lambda one: one.seconds, reverse=True)[:_SLOWEST]
 
 
-def _spell_environment(environment: Environment) -> str:
+def spell_environment(environment: Environment) -> str:
+    """The environment on one line."""
     parts = [
         f"gradverify {environment.gradverify}",
         f"torch {environment.torch}",
