@@ -18,7 +18,6 @@ from gradverify.case import Case
 from gradverify.errors import CaseRaised, GradverifyError
 from gradverify.location import UNKNOWN, Location, is_users, raised_at, raised_by_gradverify, statement
 
-
 # Attributes that hold no tensor, which most are; looking into one by torch's means takes microseconds.
 _BARE = (FunctionType, classmethod, staticmethod, property, type, str, int, float, NoneType)
 
