@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -77,17 +78,17 @@ class Forward:
     device: torch.device
     guard: CaptureGuard
 
-    @property
+    @cached_property
     def differentiable(self) -> Tensors:
         """The recorded tensors that have a gradient, by name."""
         return {name: value for name, value in values_of(self.trace).items() if value.requires_grad}
 
-    @property
+    @cached_property
     def undifferentiable(self) -> set[str]:
         """The names of the recorded tensors that have none."""
         return {name for name, value in values_of(self.trace).items() if not value.requires_grad}
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The largest number of elements of a recorded tensor."""
         return max(value.numel() for value in values_of(self.trace).values())

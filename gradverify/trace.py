@@ -294,8 +294,8 @@ def finished_by(events: Sequence[Event]) -> dict[str, int]:
 
 def written_at(gradients: Gradients, name: str) -> Location:
     """Where a gradient was written or changed last."""
-    events = gradients._backward.events
-    return events[finished_by(events)[name]].location
+    events = reversed(gradients._backward.events)
+    return next(event.location for event in events if event.name == name and event.access is not Access.READ)
 
 
 def handed_out(gradients: Gradients) -> set[str]:
