@@ -36,6 +36,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
+    ("benchmark", "bool", "time each case next to autograd too, as items of pytest-benchmark"),
 )
 
 
@@ -47,6 +48,7 @@ class Options:
         report: which reports the section at the end shows.
         table_format: the format of the tables; None for the default one.
         json: the file to write the reports to, if any.
+        benchmark: whether each case is timed, too.
         overrides: settings from the command line.
         defaults: settings from the ini file.
     """
@@ -54,6 +56,7 @@ class Options:
     report: str
     table_format: str | None
     json: Path | None
+    benchmark: bool
     overrides: Settings
     defaults: Settings
 
@@ -147,6 +150,7 @@ def _read_options(config: pytest.Config) -> Options:
             report=_read_report(given["report"] or ini["report"]),
             table_format=_read_format(given["format"] or ini["format"]),
             json=_read_path(config, given["json"], ini["json"]),
+            benchmark=_read_benchmark(config, bool(given["benchmark"] or ini["benchmark"])),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
         )
@@ -182,6 +186,17 @@ def _read_path(config: pytest.Config, given: str | None, ini: str) -> Path | Non
     path = config.invocation_params.dir / given if given else config.rootpath / ini
     check_writable(str(path))
     return path
+
+
+def _read_benchmark(config: pytest.Config, wanted: bool) -> bool:
+    # As it is called where pytest finds it by itself, and where `-p` names it.
+    if wanted and not any(config.pluginmanager.get_plugin(name) for name in ("benchmark", "pytest_benchmark.plugin")):
+        from gradverify.errors import UsageError
+
+        raise UsageError(
+            "benchmark: pytest-benchmark is not active: leave out `-p no:benchmark`, or pip install pytest-benchmark"
+        )
+    return wanted
 
 
 def _settings_in(values: Mapping[str, Any]) -> Settings:
