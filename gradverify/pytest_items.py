@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain, count, groupby
 from types import ModuleType
@@ -119,23 +120,37 @@ def describe_collection(items: Sequence[pytest.Item]) -> str | None:
 
 
 def _items_of(collector: _Collector, entry: object) -> Iterator[CaseItem]:
-    """An item a device and dtype; for what is not fit to run, one that fails and says why."""
+    """An item for each sizes, device and dtype; for what is not fit to run, one that fails and says why."""
     cls = class_of(entry)
     try:
         case = _make_case(entry)
         runs = _runs_of(collector, case)
+        cases = _swept(collector, case)
     except GradverifyError as error:
         # An error of the collection would hide every other test of the file.
         yield _make_item(
             collector, cls.__name__ if issubclass(cls, Case) else "CASES", entry, (), partial(_refuse, error)
         )
         return
-    sizes = [f"{name}={value}" for name, value in changed_sizes(case).items()]
     has_several_devices = len({run.device for run in runs}) > 1
-    for (device, dtype), group in groupby(runs, key=lambda run: (run.device, run.dtype)):
-        parts = [*sizes, dtype, *([device] if has_several_devices else [])]
-        name = f"{cls.__name__}[{'-'.join(parts)}]"
-        yield _make_item(collector, name, entry, tuple(group), partial(_verify, case))
+    groups = [(*key, tuple(group)) for key, group in groupby(runs, key=lambda run: (run.device, run.dtype))]
+    for one in cases:
+        sizes = [f"{name}={value}" for name, value in changed_sizes(one).items()]
+        for device, dtype, group in groups:
+            parts = [*sizes, dtype, *([device] if has_several_devices else [])]
+            name = f"{cls.__name__}[{'-'.join(parts)}]"
+            own = tuple(replace(run, swept=one is not case) for run in group)
+            yield _make_item(collector, name, entry, own, partial(_verify, one))
+
+
+def _swept(collector: _Collector, case: Case) -> Sequence[Case]:
+    """The case, and where `--gradverify-sweep` asks for it, the same at other sizes."""
+    count = options_of(collector.config).sweep
+    if count is None:
+        return (case,)
+    from gradverify.sweep import sweep_sizes
+
+    return sweep_sizes(case, count).cases
 
 
 def _make_item(

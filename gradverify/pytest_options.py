@@ -33,6 +33,8 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("dtype", "args", "verify at this dtype; may be repeated"),
     ("device", "args", "verify on this device; may be repeated"),
     ("seed", "args", "draw the inputs from this seed; may be repeated"),
+    ("oracle", "args", "hear this oracle as a witness; may be repeated"),
+    ("sweep", "string", "verify every case at so many combinations of its sizes, its own first"),
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
@@ -51,6 +53,7 @@ class Options:
         benchmark: whether each case is timed, too.
         overrides: settings from the command line.
         defaults: settings from the ini file.
+        sweep: at how many combinations of its sizes a case is verified; None for its own alone.
     """
 
     report: str
@@ -59,6 +62,7 @@ class Options:
     benchmark: bool
     overrides: Settings
     defaults: Settings
+    sweep: int | None
 
     @property
     def shown(self) -> Shown:
@@ -153,6 +157,7 @@ def _read_options(config: pytest.Config) -> Options:
             benchmark=_read_benchmark(config, bool(given["benchmark"] or ini["benchmark"])),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
+            sweep=_read_sweep(given["sweep"] or ini["sweep"]),
         )
     except UsageError as error:
         raise pytest.UsageError(f"gradverify: {error.message}") from None
@@ -167,6 +172,20 @@ def _read_report(text: str | None) -> str:
     if text not in list(Shown):
         raise UsageError(f"report: expected one of {', '.join(one.value for one in Shown)}, got {text!r}")
     return text
+
+
+def _read_sweep(text: str | None) -> int | None:
+    if not text:
+        return None
+    from gradverify.errors import UsageError
+    from gradverify.sweep import check_count
+
+    try:
+        count = int(text)
+    except ValueError:
+        raise UsageError(f"sweep: expected an integer, got {text!r}") from None
+    check_count(count)
+    return count
 
 
 def _read_format(text: str | None) -> str | None:
@@ -207,6 +226,7 @@ def _settings_in(values: Mapping[str, Any]) -> Settings:
             "dtypes": values["dtype"] or None,
             "devices": values["device"] or None,
             "seeds": [_read_seed(seed) for seed in values["seed"] or ()] or None,
+            "oracles": values["oracle"] or None,
             "strict": values["strict"],
             "partial": values["partial"],
         }

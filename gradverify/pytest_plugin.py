@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _FIXTURE = pytest.StashKey["GradverifyFixture"]()
 
 _MARKER = (
-    "gradverify(*, dtypes, devices, seeds, strict, partial, constants, known, expected_zero): settings for the cases, "
-    "or the tests with the fixture gradverify, below it"
+    "gradverify(*, dtypes, devices, seeds, oracles, strict, partial, constants, known, expected_zero): settings for "
+    "the cases, or the tests with the fixture gradverify, below it"
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from gradverify.verdict import Origin, Verdict
+from gradverify.witness import Witness
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class Comparison:
     def __bool__(self) -> NoReturn:
         raise TypeError("a Comparison is neither true nor false: ask for .exact or .approximate")
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_comparison
+
+        return render_comparison(self)
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -84,6 +91,7 @@ class Row:
         nonfinite: how many elements were left out because the reference is not finite there.
         worst: the element that differs most.
         comparison: candidate and reference at the working precision.
+        witnesses: what each further oracle says of the gradient, in their order.
     """
 
     name: str
@@ -102,6 +110,7 @@ class Row:
     nonfinite: int = 0
     worst: Worst | None = None
     comparison: Comparison | None = None
+    witnesses: tuple[Witness, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see.
+    by hand. `notes` say what the run could not see. `resized` names the sizes that are not the case's defaults.
     """
 
     case: str
@@ -139,6 +148,7 @@ class Report:
     named: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None
+    resized: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -166,6 +176,12 @@ class Report:
         from gradverify.render.table import render_table
 
         return render_table(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_fragment
+
+        return render_fragment(self)
 
 
 @dataclass(frozen=True)

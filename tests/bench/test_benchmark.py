@@ -33,7 +33,7 @@ def test_a_case_that_verifies_is_timed():
     found = run(Squares(n=1000), threads=1)
     manual, autograd = found.timings
     assert found.passed
-    assert (found.case, found.sizes, found.changed, found.threads) == ("Squares", {"n": 1000}, ("n",), 1)
+    assert (found.case, found.sizes, found.resized, found.threads) == ("Squares", {"n": 1000}, ("n",), 1)
     assert found.pairs >= 9
     assert (manual.name, autograd.name) == ("manual", "autograd")
     assert all(seconds > 0 for one in found.timings for seconds in (one.forward, one.backward, one.both))

@@ -19,9 +19,9 @@ TIMINGS = (
 )
 
 
-def benchmark(case="Squares", changed=(), error=None, timings=TIMINGS, notes=(), pairs=51, **sizes):
+def benchmark(case="Squares", resized=(), error=None, timings=TIMINGS, notes=(), pairs=51, **sizes):
     timings = () if error else timings
-    return Benchmark(case, "float32", "cpu", 0, sizes or {"n": 10}, changed, 1, pairs, timings, notes, error)
+    return Benchmark(case, "float32", "cpu", 0, sizes or {"n": 10}, resized, 1, pairs, timings, notes, error)
 
 
 def rows_of(text):
@@ -38,7 +38,7 @@ def test_a_row_a_pass():
 
 def test_sizes_that_differ_are_shown():
     """Also at a value that is the default, where another benchmark of the case has another."""
-    text = render_benchmarks([benchmark(n=10, m=1), benchmark(n=20, m=1, changed=("n",))], ENVIRONMENT)
+    text = render_benchmarks([benchmark(n=10, m=1), benchmark(n=20, m=1, resized=("n",))], ENVIRONMENT)
     assert "Squares[float32]  n=10 " in text
     assert "Squares[float32]  n=20 " in text
     assert "m=1" not in text
@@ -69,7 +69,7 @@ def test_how_times_grow():
         Timing(one.name, 10 * one.forward, 100 * one.backward, one.both, one.kept, one.peak, one.ratios)
         for one in TIMINGS
     )
-    text = render_benchmarks([benchmark(n=10), benchmark(n=100, changed=("n",), timings=slower)], ENVIRONMENT)
+    text = render_benchmarks([benchmark(n=10), benchmark(n=100, resized=("n",), timings=slower)], ENVIRONMENT)
     (line,) = (line for line in text.splitlines() if line.startswith("Squares[float32]  n = 10, 100  manual"))
     assert line.split()[-4:] == ["1.00", "2.00", "0.00", "0.00"]
     assert "size^p" in text
@@ -106,7 +106,7 @@ def test_json_holds_every_number():
     assert set(document) == {"schema", "environment", "benchmarks", "scaling"}
     first = document["benchmarks"][0]
     assert set(first) == {
-        *("case", "dtype", "device", "seed", "sizes", "changed", "threads", "pairs", "timings", "notes", "error"),
+        *("case", "dtype", "device", "seed", "sizes", "resized", "threads", "pairs", "timings", "notes", "error"),
         "passed",
     }
     assert first["timings"][1]["ratios"]["both"] == {"value": 1.9, "low": 1.85, "high": 1.97}
