@@ -39,6 +39,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
     ("html", "string", "write a page that shows every report to this file"),
+    ("benchmark", "bool", "time each case next to autograd too, as items of pytest-benchmark"),
 )
 
 
@@ -50,6 +51,7 @@ class Options:
         report: which reports the section at the end shows.
         table_format: the format of the tables; None for the default one.
         json: the file to write the reports to, if any; html: the same for the page.
+        benchmark: whether each case is timed, too.
         overrides: settings from the command line.
         defaults: settings from the ini file.
         sweep: at how many combinations of its sizes a case is verified; None for its own alone.
@@ -59,6 +61,7 @@ class Options:
     table_format: str | None
     json: Path | None
     html: Path | None
+    benchmark: bool
     overrides: Settings
     defaults: Settings
     sweep: int | None
@@ -154,6 +157,7 @@ def _read_options(config: pytest.Config) -> Options:
             table_format=_read_format(given["format"] or ini["format"]),
             json=_read_path(config, given["json"], ini["json"]),
             html=_read_path(config, given["html"], ini["html"]),
+            benchmark=_read_benchmark(config, bool(given["benchmark"] or ini["benchmark"])),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
             sweep=_read_sweep(given["sweep"] or ini["sweep"]),
@@ -204,6 +208,17 @@ def _read_path(config: pytest.Config, given: str | None, ini: str) -> Path | Non
     path = config.invocation_params.dir / given if given else config.rootpath / ini
     check_writable(str(path))
     return path
+
+
+def _read_benchmark(config: pytest.Config, wanted: bool) -> bool:
+    # As it is called where pytest finds it by itself, and where `-p` names it.
+    if wanted and not any(config.pluginmanager.get_plugin(name) for name in ("benchmark", "pytest_benchmark.plugin")):
+        from gradverify.errors import UsageError
+
+        raise UsageError(
+            "benchmark: pytest-benchmark is not active: leave out `-p no:benchmark`, or pip install pytest-benchmark"
+        )
+    return wanted
 
 
 def _settings_in(values: Mapping[str, Any]) -> Settings:
