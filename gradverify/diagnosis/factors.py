@@ -53,7 +53,8 @@ class MissingFactor(Mistake):
             return f"the factor {factor.text} is missing"
         if subject.source is None or factor.tensor in subject.source:
             return f"the factor {factor.text} is one too many, or a division by it is missing"
-        return f"the division by {factor.text} is missing"
+        # It may still be there, written in another way.
+        return f"a division by {factor.text} is missing, or that factor is one too many"
 
 
 class UpstreamIgnored(Mistake):
