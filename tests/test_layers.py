@@ -22,7 +22,7 @@ FLOORS = (
     ("errors", "judge", "signature"),
     ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
-    ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
+    ("render", "render.*", "scope", "misfit", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook"),
     ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
     ("measurement",),
