@@ -20,7 +20,7 @@ from gradverify.errors import (
     NotDeterministic,
 )
 from gradverify.location import Location
-from gradverify.misfit import blame_shape
+from gradverify.misfit import blame_misfit
 from gradverify.scope import code_of, defined_at, dtype_name, own_copy, user_code
 from gradverify.trace import (
     Gradients,
@@ -264,7 +264,7 @@ def run_backward(
                 )
             _check_derived(gradients, forward)
     except CaseRaised as error:
-        blame_shape(error, gradients, trace)
+        blame_misfit(error, gradients, trace)
         raise
     return gradients
 

@@ -1,20 +1,22 @@
-"""A backward that raises often does so lines after the mistake: where a gradient of the wrong shape was used."""
+"""A backward often raises lines after the mistake: where a gradient of the wrong shape or dtype was used."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from gradverify.errors import CaseRaised
 from gradverify.trace import Access, Event, Gradients, Trace, derived_of, events_of, finished_by, values_of
 
 
-def blame_shape(error: CaseRaised, gradients: Gradients, trace: Trace) -> None:
-    """Let an error of backward point at the first gradient of another shape than its tensor that led to it, if any did.
+def blame_misfit(error: CaseRaised, gradients: Gradients, trace: Trace) -> None:
+    """Let an error of backward point at the first gradient, of those that led to it, that does not fit its tensor.
 
     What raised stays quoted in the message.
     """
     tensors, derived = values_of(trace), derived_of(gradients)
-    misfits = [name for name, value in derived.items() if value.shape != tensors[name].shape]
+    misfits = {name: told for name, value in derived.items() if (told := _misfit(value, tensors[name])) is not None}
     events = events_of(gradients)
     used = _used_by_the_last(events)
     # Without a single read the gradients are carried in local variables, and any of them may be to blame.
@@ -22,12 +24,19 @@ def blame_shape(error: CaseRaised, gradients: Gradients, trace: Trace) -> None:
     if blamed is None:
         return
     at = f" at {error.location}" if error.location else ""
-    error.message = (
-        f"d.{blamed} has shape {tuple(derived[blamed].shape)} where its tensor has {tuple(tensors[blamed].shape)}; "
-        f"then{at}: {error.message}"
-    )
+    error.message = f"d.{blamed} {misfits[blamed]}; then{at}: {error.message}"
     error.args = (error.message,)
     error.location = events[finished_by(events)[blamed]].location
+
+
+def _misfit(gradient: Tensor, tensor: Tensor) -> str | None:
+    """What does not fit about a gradient, in words."""
+    if gradient.shape != tensor.shape:
+        return f"has shape {tuple(gradient.shape)} where its tensor has {tuple(tensor.shape)}"
+    if gradient.dtype != tensor.dtype:
+        given, own = (str(one.dtype).removeprefix("torch.") for one in (gradient, tensor))
+        return f"is {given} where its tensor is {own}"
+    return None
 
 
 def _used_by_the_last(events: Sequence[Event]) -> set[str]:

@@ -175,6 +175,13 @@ class ShapeInALocalRaisesLater(Affine):
         d.w = dw
 
 
+class DtypeRaisesLater(Affine):
+    def backward(self, t, d):
+        d.h = d.loss.expand_as(t.h)
+        d.preact = t.preact > 0  # <-
+        d.w = t.x.T @ d.preact
+
+
 class RaisesByItself(Affine):
     """The shape of d.b is wrong too, but nothing comes of that."""
 
@@ -327,6 +334,12 @@ TABLE = [
         "CaseRaised",
         "d.preact has shape (1, 4) where its tensor has (4,); then at ",
         ": backward raised RuntimeError in the float32 pass at `dw = t.x.T @ dpreact`: mat1 and mat2 shapes",
+    ),
+    Expected(
+        DtypeRaisesLater,
+        "CaseRaised",
+        "d.preact is bool where its tensor is float32; then at ",
+        ": backward raised RuntimeError in the float32 pass at `d.w = t.x.T @ d.preact`",
     ),
     Expected(
         RaisesByItself,
