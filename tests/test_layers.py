@@ -18,10 +18,11 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
-    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
-    ("errors", "judge", "signature"),
-    ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
-    ("case", "comparison", "misfit", "importer", "study"),
+    ("gradverify", "location", "verdict", "ulp", "block", "progress", "supervision", "mutants", "scalar", "scalar.*"),
+    ("errors", "judge", "signature", "magnitude"),
+    ("settings", "trace", "capture", "report", "spacing", "artifact", "selection", "script"),
+    ("case", "tally", "misfit", "importer", "study"),
+    ("comparison",),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook"),
     ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
