@@ -18,11 +18,23 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
-    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
-    ("errors", "judge", "signature", "graph"),
-    ("settings", "trace", "capture", "report", "folding", "artifact", "selection", "script"),
-    ("case", "changes", "comparison", "importer", "study", "timing"),
-    ("scaling",),
+    (
+        "gradverify",
+        "location",
+        "verdict",
+        "ulp",
+        "block",
+        "progress",
+        "supervision",
+        "mutants",
+        "witness",
+        "scalar",
+        "scalar.*",
+    ),
+    ("errors", "judge", "signature", "magnitude", "graph"),
+    ("settings", "trace", "capture", "report", "spacing", "folding", "artifact", "selection", "script"),
+    ("case", "changes", "tally", "misfit", "importer", "study", "timing"),
+    ("comparison", "scaling"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook", "sweep"),
     ("noise",),
