@@ -20,7 +20,7 @@ PACKAGE = Path(gradverify.__file__).parent
 FLOORS = (
     ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
     ("errors", "judge", "signature", "graph"),
-    ("settings", "trace", "capture", "report", "folding", "artifact", "selection", "script"),
+    ("settings", "trace", "capture", "report", "folding", "scalar_graph", "artifact", "selection", "script"),
     ("case", "comparison", "importer", "study"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook"),
@@ -37,7 +37,7 @@ FLOORS = (
 )
 
 # A report that prints itself is worth one import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table")}
+EXCEPTIONS = {("report", "render.table"), ("scalar.value", "render.graph"), ("scalar.value", "scalar_graph")}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 

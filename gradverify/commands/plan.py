@@ -89,6 +89,17 @@ def parse_size(text: str) -> tuple[str, tuple[int, ...]]:
     return name, numbers
 
 
+def parse_seed(text: str) -> int:
+    """A seed, as `torch.Generator` takes it."""
+    try:
+        seed = int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"expected an integer, got {text!r}") from None
+    if not -(2**63) <= seed < 2**64:
+        raise ArgumentTypeError(f"expected an integer of 64 bits, got {text}")
+    return seed
+
+
 def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]]) -> list[Found]:
     """Each case once for every combination of the sizes that it has.
 

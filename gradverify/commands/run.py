@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
     nothing_selected,
+    parse_seed,
     parse_size,
     plan,
     resize,
@@ -39,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_selection_arguments(parser)
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="verify at this working precision; repeatable")
     parser.add_argument("--device", action="append", help="verify on this device, such as cuda; repeatable")
-    parser.add_argument("--seed", action="append", type=_parse_seed, help="draw the inputs from this seed; repeatable")
+    parser.add_argument("--seed", action="append", type=parse_seed, help="draw the inputs from this seed; repeatable")
     parser.add_argument(
         "--size",
         action="append",
@@ -180,13 +181,3 @@ def _overrides(options: Namespace) -> Settings:
             **{name: True for name, given in flags.items() if given},
         }
     )
-
-
-def _parse_seed(text: str) -> int:
-    try:
-        seed = int(text)
-    except ValueError:
-        raise ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if not -(2**63) <= seed < 2**64:  # what torch.Generator takes
-        raise ArgumentTypeError(f"expected an integer of 64 bits, got {text}")
-    return seed

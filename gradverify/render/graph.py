@@ -6,6 +6,7 @@ Every name in it may be anybody's text. All of it is escaped; the SVG has no scr
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -25,6 +26,10 @@ LIMIT = 120
 _FONT, _CHARACTER, _LINE = 12, 7.3, 17
 _PADDING, _STRIPE, _RING, _MARGIN = 10, 5, 5, 16
 _ARROW = 7.0
+# Narrower drawings leave no room for their title.
+_NARROWEST = 420
+# A title that is as wide as the drawing would be scrolled away with it.
+_LONGEST_LINE = 120
 
 _LIGHT = {
     "paper": "#ffffff",
@@ -100,11 +105,12 @@ def render_svg(
     cards = {node.id: write_card(node) for node in graph.nodes}
     sizes = {node.id: _size(node, cards[node.id]) for node in graph.nodes}
     layout = lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges], engine)
-    heading = spelling.one_line(title) if title else ""
     keys = list(_legend(graph))
-    top = _MARGIN + (26 if heading else 0)
     legend_width = sum(_width(text) + 34 for _, text in keys)
-    width = max(layout.size.width, legend_width, _width(heading) * 1.1) + 2 * _MARGIN
+    width = max(layout.size.width, legend_width, _NARROWEST) + 2 * _MARGIN
+    columns = min(int((width - 2 * _MARGIN) / (1.1 * _CHARACTER)), _LONGEST_LINE)
+    heading = textwrap.wrap(spelling.one_line(title), columns) if title else []
+    top = _MARGIN + 18 * len(heading) + (8 if heading else 0)
     bottom = top + layout.size.height + _MARGIN
     notes = _notes(graph)
     height = bottom + (20 if keys else 0) + 18 * len(notes) + (8 if keys or notes else 0)
@@ -112,13 +118,13 @@ def render_svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="gv-graph" role="img" width="{_n(width)}" '
         f'height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}" font-size="{_FONT}" '
         f"font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace\">",
-        f"<title>{_text(heading or 'The computation, from its inputs to its outputs')}</title>",
+        f"<title>{_text(' '.join(heading) or 'The computation, from its inputs to its outputs')}</title>",
     ]
     if not embedded:
         parts.append(f"<style>\n{STYLE}\n</style>")
     parts.append(f'<rect class="gv-paper" width="{_n(width)}" height="{_n(height)}" fill="{_LIGHT["paper"]}"/>')
-    if heading:
-        parts.append(_label(_MARGIN, _MARGIN + 10, heading, "ink", bold=True, size=13))
+    for number, line in enumerate(heading):
+        parts.append(_label(_MARGIN, _MARGIN + 10 + 18 * number, line, "ink", bold=True, size=13))
     parts.append(f'<g transform="translate({_MARGIN} {_n(top)})">')
     # Inherited paths lie on top of the others.
     for edge in sorted(graph.edges, key=lambda one: one.inherited):
@@ -146,11 +152,12 @@ def render_dot(graph: Graph, *, title: str = "", limit: int | None = None) -> st
         limit: how many nodes to write; None for all of them.
     """
     graph = graph if limit is None else fold(graph, max(limit, 1))
+    heading = "".join(f"{_quoted(line)}\\l" for line in textwrap.wrap(title, _LONGEST_LINE))
     font = 'fontname="DejaVu Sans Mono, Menlo, Consolas, monospace"'
     lines = [
         "digraph {",
         f'  rankdir=LR; bgcolor="{_LIGHT["paper"]}"; nodesep=0.3; ranksep=0.6; charset="UTF-8"',
-        f'  graph [{font}, fontsize=13, labelloc=t, labeljust=l, label="{_quoted(title)}"]',
+        f'  graph [{font}, fontsize=13, labelloc=t, labeljust=l, label="{heading}"]',
         f'  node [shape=box, style="rounded,filled", {font}, fontsize=11, fillcolor="{_LIGHT["card"]}", '
         f'color="{_LIGHT["frame"]}", fontcolor="{_LIGHT["ink"]}", margin="0.14,0.08"]',
         f'  edge [color="{_LIGHT["line"]}", {font}, fontsize=9, fontcolor="{_LIGHT["faint"]}", arrowsize=0.7]',

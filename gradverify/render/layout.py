@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -19,6 +20,12 @@ _INCH = 72
 BESIDE, AFTER = 20.0, 38.0
 # A program that takes longer than any graph worth looking at is given up.
 _SECONDS = 60
+
+_PYGRAPHVIZ = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format="png", prog="dot"))
+"""
 
 
 class Engine(str, Enum):
@@ -49,7 +56,7 @@ def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = Non
             return _read(_ask_pygraphviz(_skeleton(sizes, edges)), sizes)
     if engine in (None, Engine.DOT):
         with contextlib.suppress(Unavailable):
-            return _read(_ask_dot(_skeleton(sizes, edges)), sizes)
+            return _read(_run_dot(_skeleton(sizes, edges), "json0"), sizes)
     return lay_out_in_layers(sizes, edges, beside=BESIDE, after=AFTER)
 
 
@@ -60,7 +67,10 @@ def draw_png(dot: str) -> bytes:
         Unavailable: if there is neither.
     """
     with contextlib.suppress(Unavailable):
-        return _draw_by_pygraphviz(dot, "png")
+        _pygraphviz()
+        # In a process of its own, because this text is the user's: whatever it does to a library in C, and what the
+        # font library complains of, stays there.
+        return _run([sys.executable, "-c", _PYGRAPHVIZ], dot)
     return _run_dot(dot, "png")
 
 
@@ -93,10 +103,10 @@ def _pygraphviz() -> Any:
     return pygraphviz
 
 
-def _draw_by_pygraphviz(dot: str, form: str) -> bytes:
+def _ask_pygraphviz(dot: str) -> bytes:
     module = _pygraphviz()
     try:
-        drawn: object = module.AGraph(string=dot).draw(format=form, prog="dot")
+        drawn: object = module.AGraph(string=dot).draw(format="json0", prog="dot")
     except Exception as error:
         # Built against an installed Graphviz, pygraphviz runs its programs, which may have gone.
         raise Unavailable(str(error)) from None
@@ -105,24 +115,20 @@ def _draw_by_pygraphviz(dot: str, form: str) -> bytes:
     return drawn
 
 
-def _ask_pygraphviz(dot: str) -> bytes:
-    return _draw_by_pygraphviz(dot, "json0")
-
-
-def _ask_dot(dot: str) -> bytes:
-    return _run_dot(dot, "json0")
-
-
 def _run_dot(dot: str, form: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise Unavailable("dot is not installed")
+    return _run([program, f"-T{form}"], dot)
+
+
+def _run(command: Sequence[str], dot: str) -> bytes:
     try:
-        done = subprocess.run(
-            [program, f"-T{form}"], input=dot.encode(), capture_output=True, check=True, timeout=_SECONDS
-        )
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, check=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(str(error)) from None
+    if not done.stdout:
+        raise Unavailable("it drew nothing")
     return done.stdout
 
 
