@@ -43,21 +43,22 @@ class Unavailable(Exception):
     """An engine is not installed, or did not answer."""
 
 
-def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = None) -> Layout:
+def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = None, *, after: float = AFTER) -> Layout:
     """The places of some boxes, left to right, and the curves between them.
 
     Args:
         sizes: of the boxes, by id; ids are letters and digits.
         edges: from one id to another, without a circle.
+        after: the room between a box and the next one, in pixels.
         engine: by what; None takes the first that is installed. The last one always is, and steps in for the others.
     """
     if engine in (None, Engine.PYGRAPHVIZ):
         with contextlib.suppress(Unavailable):
-            return _read(_ask_pygraphviz(_skeleton(sizes, edges)), sizes)
+            return _read(_ask_pygraphviz(_skeleton(sizes, edges, after)), sizes)
     if engine in (None, Engine.DOT):
         with contextlib.suppress(Unavailable):
-            return _read(_run_dot(_skeleton(sizes, edges), "json0"), sizes)
-    return lay_out_in_layers(sizes, edges, beside=BESIDE, after=AFTER)
+            return _read(_run_dot(_skeleton(sizes, edges, after), "json0"), sizes)
+    return lay_out_in_layers(sizes, edges, beside=BESIDE, after=after)
 
 
 def draw_png(dot: str) -> bytes:
@@ -82,11 +83,11 @@ def can_draw_png() -> bool:
     return shutil.which("dot") is not None
 
 
-def _skeleton(sizes: Mapping[str, Size], edges: Edges) -> str:
+def _skeleton(sizes: Mapping[str, Size], edges: Edges, after: float) -> str:
     """What Graphviz is given: ids and sizes, but no word of the user's, at which it could choke."""
     lines = [
         "digraph {",
-        f"rankdir=LR; nodesep={BESIDE / _INCH}; ranksep={AFTER / _INCH}; nslimit=4; nslimit1=4; mclimit=2",
+        f"rankdir=LR; nodesep={BESIDE / _INCH}; ranksep={after / _INCH:.4f}; nslimit=4; nslimit1=4; mclimit=2",
         'node [shape=box, fixedsize=true, label=""]; edge [arrowhead=none]',
     ]
     for name, size in sizes.items():
