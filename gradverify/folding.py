@@ -180,8 +180,9 @@ def _group(name: str, members: Sequence[Node]) -> Node:
     }
     label = f"{size} more {kinds.pop() if len(kinds) == 1 else 'nodes'}"
     if failing:
+        amount = sum(node.size for node in failing)
         told = "inherited" if len(inherited) == len(failing) else "not right"
-        label += f", {sum(node.size for node in failing)} {told}"
+        label += f", {'all' if amount == size else amount} {told}"
     return Node(
         name,
         label,

@@ -18,6 +18,8 @@ from gradverify.render.plane import Edges, Layout, Path, Point, Size
 _INCH = 72
 # Pixels between a node and the next one beside it and after it.
 BESIDE, AFTER = 20.0, 38.0
+# Beyond, Graphviz prints a warning, and takes seconds where the layers take less than one.
+_MOST = 800
 # A program that takes longer than any graph worth looking at is given up.
 _SECONDS = 60
 
@@ -52,6 +54,8 @@ def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = Non
         after: the room between a box and the next one, in pixels.
         engine: by what; None takes the first that is installed. The last one always is, and steps in for the others.
     """
+    if engine is None and len(sizes) > _MOST:
+        engine = Engine.LAYERED
     if engine in (None, Engine.PYGRAPHVIZ):
         with contextlib.suppress(Unavailable):
             return _read(_ask_pygraphviz(_skeleton(sizes, edges, after)), sizes)
