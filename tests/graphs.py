@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from gradverify.graph import Edge, Graph, Kind, Node
 from gradverify.verdict import Origin, Verdict
 
@@ -35,7 +37,7 @@ def operation(name: str, label: str = "exp") -> Node:
 def edges(*paths: str, inherited: bool = False) -> tuple[Edge, ...]:
     """The edges of some paths, such as "a b c"."""
     steps = [path.split() for path in paths]
-    return tuple(Edge(a, b, inherited) for path in steps for a, b in zip(path, path[1:], strict=False))
+    return tuple(Edge(a, b, inherited) for path in steps for a, b in pairwise(path))
 
 
 def chain(length: int, broken: int | None = None) -> Graph:

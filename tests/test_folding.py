@@ -6,12 +6,12 @@ import dataclasses
 import graphlib
 
 import pytest
-from graphs import chain, edges, failing, operation, tensor
 
 from gradverify import folding
 from gradverify.folding import fold, levels_of, with_mentions
 from gradverify.graph import Edge, Graph, Kind
 from gradverify.verdict import Origin
+from graphs import chain, edges, failing, operation, tensor
 
 
 def order(graph: Graph) -> list[str]:

@@ -247,11 +247,11 @@ def test_of_a_candidate_the_reference_is_drawn():
 
 class Doubling(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(_, x):
         return 2 * x
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(_, upstream):
         return 2 * upstream
 
 

@@ -301,7 +301,7 @@ def _edge_labels(edges: Sequence[Edge], paths: dict[tuple[str, str], Path]) -> I
                 f'<rect class="gv-paper" fill="{_LIGHT["paper"]}" x="{_n(middle.x - width / 2)}" '
                 f'y="{_n(middle.y - 6)}" width="{_n(width)}" height="12"/>'
             )
-            yield _label(middle.x, middle.y + 3.5, edge.label, "faint", anchor="middle", size=10)
+            yield _label(middle.x, middle.y + 3.5, spelling.one_line(edge.label), "faint", anchor="middle", size=10)
 
 
 def _legend(graph: Graph) -> Iterator[tuple[str, str]]:
