@@ -7,14 +7,14 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from browser import Browser, find_browser
-from graphs import chain, edges, failing, operation, tensor
 
+from browser import Browser, find_browser
 from gradverify.graph import Edge, Graph, Kind, Node
 from gradverify.render import graph as renderer
 from gradverify.render.graph import LIMIT, STYLE, render_dot, render_svg
 from gradverify.render.layout import Engine
 from gradverify.verdict import Origin, Verdict
+from graphs import chain, edges, failing, operation, tensor
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = (
