@@ -105,9 +105,7 @@ def _form_of(file: str | None) -> Form:
     ending = os.path.splitext(file)[1].lower()
     if ending not in {str(one) for one in Form}:
         known = ", ".join(str(one) for one in Form)
-        raise UsageError(
-            f"-o {file}: the ending of the file says what to write, one of {known}; got {ending or 'none'}"
-        )
+        raise UsageError(f"-o {file}: its ending says what to write, one of {known}; got {ending or 'none'}")
     check_writable(file)
     form = Form(ending)
     if form is Form.PNG and not can_draw_png():
@@ -159,7 +157,8 @@ def _case(options: Namespace) -> _Drawn | ExitCode:
     if findings.broken:
         return ExitCode.FAILED
     if not found:
-        print(nothing_selected([options.target], 0, ""), file=sys.stderr)
+        nothing = nothing_selected([options.target], 0, "")
+        print(f"{nothing}; {options.target}::name draws a scalar Value of it", file=sys.stderr)
         return ExitCode.NOTHING
     if len(found) > 1:
         raise UsageError("--size: one computation is drawn, so that each size has one value")

@@ -180,21 +180,20 @@ def _attributes(node: Node, card: Card) -> str:
     label = [" ".join(part for part in (card.title, f"({card.aside})" if card.aside else "") if part)]
     label += [f"{name} {value}" for name, value in card.facts]
     label += card.footnotes
-    shown = [f'label="{_lines(label)}"']
-    shown.append(f'tooltip="{_quoted(card.whole)}"')
+    shown = {"label": _lines(label), "tooltip": _quoted(card.whole)}
     if node.kind is Kind.OPERATION:
-        shown += ["shape=box", f'fontcolor="{_LIGHT["faint"]}"', 'margin="0.08,0.03"', "height=0.3", "width=0.3"]
+        shown.update(fontcolor=_LIGHT["faint"], margin="0.08,0.03", height="0.3", width="0.3")
     elif node.kind is Kind.INPUT:
-        shown.append(f'fillcolor="{_LIGHT["input"]}"')
+        shown["fillcolor"] = _LIGHT["input"]
     elif node.kind is Kind.GROUP:
-        shown.append('style="rounded,dashed"')
+        shown["style"] = "rounded,filled,dashed"
     if card.tone is not Tone.NONE:
-        shown.append(f'color="{_LIGHT[card.tone]}"')
+        shown["color"] = _LIGHT[card.tone]
     if card.tone is Tone.BAD and node.origin is not Origin.INHERITED:
-        shown.append(f'fillcolor="{_LIGHT["bad-card"]}"')
+        shown["fillcolor"] = _LIGHT["bad-card"]
     if node.origin is Origin.INTRODUCED:
-        shown += ["peripheries=2", "penwidth=2.5"]
-    return ", ".join(shown)
+        shown.update(peripheries="2", penwidth="2.5")
+    return ", ".join(f'{name}="{value}"' for name, value in shown.items())
 
 
 def _lines(lines: Sequence[str]) -> str:

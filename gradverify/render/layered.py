@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import networkx  # type: ignore[import-untyped]  # its stubs are a package of their own
-
 from gradverify.render.plane import Edges, Layout, Path, Point, Size
 
 # Sweeps to and fro; on the graphs of the founding cases nothing that can be seen changed after them.
@@ -54,6 +52,9 @@ def lay_out_in_layers(sizes: Mapping[str, Size], edges: Edges, *, beside: float,
 
 def _levels(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
     """The layer of every box; one that uses nothing is moved next to where it is used first."""
+    # Imported only here: it takes longer than the rest of the command line together.
+    import networkx  # type: ignore[import-untyped]  # its stubs are a package of their own
+
     graph = networkx.DiGraph()
     graph.add_nodes_from(sizes)
     graph.add_edges_from(edges)

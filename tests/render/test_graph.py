@@ -236,7 +236,7 @@ def test_the_text_of_dot():
         r'y [label="y (wrong)\nshape 4\n‖value‖ 2.5\n‖grad‖ 0.125\n‖error‖ 0.5\nintroduced\nat case.py:12", '
         'tooltip="y · shape 4 · ‖value‖ 2.5 · ‖grad‖ 0.125 · ‖error‖ 0.5 · wrong: differs from the reference by more '
         'than rounding can explain · introduced · /somewhere/case.py:12", color="#cf222e", fillcolor="#fff1f0", '
-        "peripheries=2, penwidth=2.5]"
+        'peripheries="2", penwidth="2.5"]'
     ]
     assert '  x -> f [color="#cf222e", penwidth=2.5]' in lines
     assert "  y -> g" in lines
