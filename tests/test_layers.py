@@ -37,7 +37,7 @@ FLOORS = (
 )
 
 # A report that prints itself is worth one import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table"), ("scalar.value", "render.graph"), ("scalar.value", "scalar_graph")}
+EXCEPTIONS = {("report", "render.table"), ("scalar.graph", "render.graph"), ("scalar.graph", "scalar_graph")}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 

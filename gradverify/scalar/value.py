@@ -72,14 +72,6 @@ class Value:
         label = f", label={self.label!r}" if self.label else ""
         return f"Value({self.data}, grad={self.grad}{label})"
 
-    def _repr_html_(self) -> str:
-        """The computation as a drawing, which a notebook shows."""
-        # A renderer belongs to a higher floor; a result that shows itself is worth this exception.
-        from gradverify.render.graph import render_svg
-        from gradverify.scalar_graph import graph_of_value
-
-        return render_svg(graph_of_value(self))
-
     @property
     def edges(self) -> tuple[tuple[Value, float], ...]:
         """The parents, each with the derivative of this Value by it; a parent used twice comes twice."""
