@@ -12,6 +12,7 @@ import pytest
 import gradverify
 from gradverify import verification
 from gradverify.cli import main
+from gradverify.render.html import render_html
 from gradverify.render.json import read_json
 from gradverify.verdict import Verdict
 
@@ -547,3 +548,33 @@ def test_progress_leaves_the_data_alone(write, gradverify_cli, monkeypatch):
     _, out, err = gradverify_cli("run")
     assert out.splitlines()[2:-3] == without.splitlines()[2:-3]
     assert err != ""
+
+
+def test_the_page_shows_what_the_run_found(write, gradverify_cli):
+    """Everything, whatever is printed; and the JSON of the same run gives the same page."""
+    write("cases/a.py", SQUARE)
+    write("cases/b.py", WRONG)
+    code, _, err = gradverify_cli("run", "--html", "page.html", "--json", "out.json", "--report", "none")
+    assert (code, err) == (1, "")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "1 of 2 cases failed" in page
+    assert page.index("Wrong[float32]</h2>") < page.index("Square[float32]</h2>")
+    assert page.count("<article") == 1
+    assert page.count('class="gv-graph"') == 2
+    environment, reports = read_json(Path("out.json").read_text(encoding="utf-8"))
+    assert render_html(reports, environment) == page
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_runs(write, gradverify_cli):
+    write("cases/a.py", TALKING)
+    for command in ("run", "mutate"):
+        code, out, err = gradverify_cli(command, "--html", "nowhere/page.html")
+        assert (code, out) == (4, "")
+        assert err.startswith("gradverify: nowhere/page.html cannot be written: there is no folder ")
+
+
+def test_the_page_of_an_interrupted_run_shows_what_has_run(write, gradverify_cli):
+    write("cases/a.py", SQUARE)
+    write("cases/b.py", INTERRUPTED)
+    assert gradverify_cli("run", "--html", "page.html")[0] == 2
+    assert "The case passed" in Path("page.html").read_text(encoding="utf-8")

@@ -266,7 +266,9 @@ def render_page(page: Page) -> str:
     )
     template = _templates().get_template("page.html")
     # The two are ours, and their hashes are those of these very characters: they must not be escaped.
-    return template.render(page=page, policy=policy, style=Markup(style), script=Markup(script))
+    text = template.render(page=page, policy=policy, style=Markup(style), script=Markup(script))
+    # Half of a surrogate pair, which a name may hold, has no bytes of its own.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def address_of(kind: str, content: bytes) -> str:

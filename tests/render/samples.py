@@ -108,3 +108,10 @@ CRASHED = report(
 CONTEXT = Context(85, ("    d.X = d.logits @ t.W.T", "", "    d.W = (", "        t.X.T @ d.logits", "    )"), 87, 89)
 HEAT_MAP = HeatMap(1, (10, 1), (1, 1), tuple((value,) for value in (0.0, 1e-9, 0.5, math.inf, 0, 0, 0, 0, 0, 0)))
 DETAILED = replace(WRONG, origin=Origin.INTRODUCED, details=Details(CONTEXT, HEAT_MAP, (3, 2, 1, 0, 0, 4)))
+
+
+def noisy(number: int) -> Row:
+    """An introduced error whose map hardly compresses."""
+    cells = tuple(tuple(((number + 31 * i + 17 * j * j) * 7919 % 9973) / 9973 for j in range(64)) for i in range(64))
+    details = Details(DETAILED.details.context, HeatMap(1, (640, 640), (10, 10), cells), tuple(range(1, 40)))
+    return replace(DETAILED, name=f"encoder.layers.{number}.attention.weight", details=details)

@@ -3,11 +3,12 @@
 import dataclasses
 import re
 
+from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, noisy, report, row
+
 from gradverify.render.html import render_html
 from gradverify.render.json import read_json, render_json
-from gradverify.report import Details, HeatMap
+from gradverify.report import Details
 from gradverify.verdict import Origin, Verdict
-from render.samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, report, row
 
 INHERITED = dataclasses.replace(WRONG, name="late", origin=Origin.INHERITED, hints=("inherits the error of d.W",))
 
@@ -104,13 +105,6 @@ def test_a_long_name_and_a_long_hint_are_cut():
     page = render_html([report(dataclasses.replace(DETAILED, name="n" * 500, hints=("h" * 5000,)))], ENVIRONMENT)
     assert "n" * 61 not in page.replace("n" * 500, "", 1)
     assert "h" * 601 not in page
-
-
-def noisy(number: int):
-    """An introduced error whose map hardly compresses."""
-    cells = tuple(tuple(((number + 31 * i + 17 * j * j) * 7919 % 9973) / 9973 for j in range(64)) for i in range(64))
-    details = Details(DETAILED.details.context, HeatMap(1, (640, 640), (10, 10), cells), tuple(range(1, 40)))
-    return dataclasses.replace(DETAILED, name=f"encoder.layers.{number}.attention.weight", details=details)
 
 
 def test_a_thousand_right_gradients_stay_below_a_megabyte():

@@ -4,14 +4,13 @@ import dataclasses
 import re
 
 import pytest
+from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, comparison, noisy, report, row
 
 from browser import Browser, find_browser
 from gradverify.cli import main
 from gradverify.render.html import render_html
 from gradverify.report import Details
 from gradverify.verdict import Origin, Verdict
-from render.samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, comparison, report, row
-from render.test_html import noisy
 
 EVIL = "<script>alert(1)</script>"
 PLANTED = f"""
