@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,7 +132,7 @@ def test_the_founding_cases_pass_and_the_trap_of_the_bias_is_caught(write, gradv
         "LogisticBCE[float32]: 1 of 13 gradients wrong; first: b (shape) has shape (1, 1), its tensor (1,), "
         f"at planted/logistic_bce.py:{line}: `d.logits.sum(0, keepdim=True)` should be `d.logits.sum(0)`\n"
     )
-    assert "\n1 failed, 5 passed in " in out
+    assert re.search(r"\n1 failed, \d+ passed in ", out)
 
 
 def test_one_broken_case_or_file_hides_nothing(write, gradverify_cli):

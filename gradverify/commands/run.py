@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
 from gradverify.commands.output import JSON, add_format_argument, add_html_argument
+from gradverify.commands.overrides import overrides_of, parse_seed
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
@@ -28,7 +29,7 @@ from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import PLAIN, Style
 from gradverify.report import Report
-from gradverify.settings import DTYPES, Settings, read_settings
+from gradverify.settings import DTYPES
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
@@ -39,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_selection_arguments(parser)
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="verify at this working precision; repeatable")
     parser.add_argument("--device", action="append", help="verify on this device, such as cuda; repeatable")
-    parser.add_argument("--seed", action="append", type=_parse_seed, help="draw the inputs from this seed; repeatable")
+    parser.add_argument("--seed", action="append", type=parse_seed, help="draw the inputs from this seed; repeatable")
     parser.add_argument(
         "--size",
         action="append",
@@ -85,7 +86,7 @@ def execute(options: Namespace) -> ExitCode:
     from gradverify.commands.devices import check_device
     from gradverify.loader import find
 
-    overrides = _overrides(options)
+    overrides = overrides_of(options)
     for device in overrides.devices or ():
         check_device(device)
     with foreign_code():
@@ -167,26 +168,3 @@ def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
     if any(error.kind == INTERNAL for error in errors):
         return ExitCode.INTERNAL
     return ExitCode.PASSED if all(one.report.passed for one in outcomes) else ExitCode.FAILED
-
-
-def _overrides(options: Namespace) -> Settings:
-    """The settings that the command line gives; each value counts once."""
-    several = {"dtypes": options.dtype, "devices": options.device, "seeds": options.seed}
-    flags = {"strict": options.strict, "partial": options.partial}
-    return read_settings(
-        {
-            **{name: list(dict.fromkeys(values)) for name, values in several.items() if values},
-            # A flag that is not given leaves the case its own setting.
-            **{name: True for name, given in flags.items() if given},
-        }
-    )
-
-
-def _parse_seed(text: str) -> int:
-    try:
-        seed = int(text)
-    except ValueError:
-        raise ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if not -(2**63) <= seed < 2**64:  # what torch.Generator takes
-        raise ArgumentTypeError(f"expected an integer of 64 bits, got {text}")
-    return seed

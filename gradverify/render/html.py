@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
+from textwrap import dedent
 
 from gradverify.location import shorten
 from gradverify.render import spelling
@@ -208,7 +209,7 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
         tone=Tone.GOOD if report.passed else Tone.BAD,
         setting=setting_of(report),
         story="" if report.rows else clip(headline(report).removeprefix(f"{label}: ")),
-        traceback="" if report.error is None else explain_failure(report.error),
+        traceback="" if report.error is None else dedent(explain_failure(report.error)),
         cards=tuple(_card(row, anchors[id(row)]) for row in rows if id(row) in anchors),
         notes=tuple(notes),
         tables=(_table(report, rows, anchors),) if rows else (),

@@ -245,6 +245,11 @@ class Page:
     closing: str
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the shares tell good from bad, which makes a bar of them worth drawing."""
+        return any(share.tone is not Tone.FAINT for share in self.shares)
+
+    @property
     def width(self) -> int:
         """How many lines all shares are of."""
         return sum(share.amount for share in self.shares)
