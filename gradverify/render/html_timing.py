@@ -69,7 +69,7 @@ def render_benchmarks_html(benchmarks: Sequence[Benchmark], environment: Environ
             task="",
             facts=(
                 Fact(str(sum(passes.values())), "passes"),
-                Fact(str(environment.threads), "thread each" if environment.threads == 1 else "threads each"),
+                Fact(str(environment.threads), threads),
             ),
             shares=tuple(Share(name, amount, Tone.FAINT) for name, amount in passes.items()),
             entries=(),
