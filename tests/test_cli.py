@@ -568,7 +568,7 @@ def test_the_page_shows_what_the_run_found(write, gradverify_cli):
 
 def test_a_page_that_cannot_be_written_is_told_before_anything_runs(write, gradverify_cli):
     write("cases/a.py", TALKING)
-    for command in ("run", "mutate"):
+    for command in ("run", "mutate", "bench"):
         code, out, err = gradverify_cli(command, "--html", "nowhere/page.html")
         assert (code, out) == (4, "")
         assert err.startswith("gradverify: nowhere/page.html cannot be written: there is no folder ")
@@ -579,3 +579,14 @@ def test_the_page_of_an_interrupted_run_shows_what_has_run(write, gradverify_cli
     write("cases/b.py", INTERRUPTED)
     assert gradverify_cli("run", "--html", "page.html")[0] == 2
     assert "The case passed" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_benchmarks_holds_every_pass(write, gradverify_cli):
+    """And why a case was not timed."""
+    write("cases/a.py", SQUARE)
+    write("cases/b.py", WRONG)
+    assert gradverify_cli("bench", "--html", "page.html")[0] == 1
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "1 timed, 1 not timed" in page
+    assert page.index("Wrong[float32]</h2>") < page.index("Square[float32]</h2>")
+    assert page.count("<tr data-verdict=") == 2

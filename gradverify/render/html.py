@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
@@ -36,6 +38,8 @@ from gradverify.verdict import Origin, Verdict
 _MOST_CARDS = 80
 # Characters of all drawings together: those of the first cases, which are the ones that failed.
 _MOST_DRAWN = 250_000
+# Fewer characters than this are no drawing of anything.
+_LEAST_DRAWN = 3_000
 # Nor a list of more than this.
 MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
@@ -64,6 +68,9 @@ _GLOSSARY = (
     ("resolution", "the smallest relative error that would have been noticed"),
     ("coverage", "the share of the elements that are large enough for an error of their own size to be noticed"),
 )
+
+# Why a gradient fails whose verdict does not.
+_STRICT = {Verdict.IMPRECISE: ("it fails because `strict` is set",)}
 
 _TONES = {
     Verdict.EXACT: Tone.GOOD,
@@ -184,13 +191,12 @@ def _draw(reports: Sequence[Report]) -> dict[int, str]:
     drawings: dict[int, str] = {}
     room = _MOST_DRAWN
     for number, report in enumerate(reports):
-        if report.graph is None:
+        if report.graph is None or room < _LEAST_DRAWN:
             continue
         drawing = render_svg(report.graph, embedded=True)
-        room -= len(drawing)
-        if room < 0:
-            break
-        drawings[number] = drawing
+        if len(drawing) <= room:
+            drawings[number] = drawing
+            room -= len(drawing)
     return drawings
 
 
@@ -199,9 +205,12 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
     if inherited:
-        names = ", ".join(spelling.name(row.name) for row in inherited[:MOST_ENTRIES])
-        more = f" and {len(inherited) - MOST_ENTRIES} more" if len(inherited) > MOST_ENTRIES else ""
-        notes.insert(0, f"Inherited, and right once what comes before is: {names}{more}")
+        notes.insert(0, f"Inherited, and right once what comes before is: {_names(inherited)}")
+    left_out = [row for row in report.failed_rows if row.origin is not Origin.INHERITED and id(row) not in anchors]
+    if left_out:
+        notes.append(f"To keep this page small, the table alone tells of {_names(left_out)}")
+    if report.graph is not None and not drawing and not report.passed:
+        notes.append("To keep this page small, its graph is left out; `gradverify graph` draws it")
     rows = [*report.failed_rows, *(row for row in report.rows if row.passed)]
     return Section(
         label=label,
@@ -216,6 +225,11 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
         drawing=drawing,
         is_open=is_open,
     )
+
+
+def _names(rows: Sequence[Row]) -> str:
+    names = ", ".join(spelling.name(row.name) for row in rows[:MOST_ENTRIES])
+    return names if len(rows) <= MOST_ENTRIES else f"{names} and {len(rows) - MOST_ENTRIES} more"
 
 
 def _outcome(report: Report) -> str:
@@ -242,7 +256,7 @@ def _card(row: Row, anchor: str) -> Card:
         sentence=row.verdict.sentence,
         place=place_of(row.file, row.line),
         source=_source(row, None if details is None else details.context),
-        hints=tuple(clip(hint) for hint in row.hints),
+        hints=tuple(clip(hint) for hint in (*row.hints, *_STRICT.get(row.verdict, ()))),
         facts=tuple(_evidence(row)),
         heat_map=heat_map,
         histogram=histogram,
@@ -326,4 +340,7 @@ def _bars(ulps: tuple[int, ...] | None) -> Cell:
 
 
 def _number(value: float | None, spell: Callable[[float], str]) -> Cell:
-    return Cell("") if value is None else Cell(spell(value), order=value)
+    if value is None:
+        return Cell("")
+    # What is not finite is worse than whatever is.
+    return Cell(spell(value), order=value if math.isfinite(value) else sys.float_info.max)

@@ -58,7 +58,7 @@ class Cell:
 
     Attributes:
         text: what it says.
-        order: what it is sorted by where its text is not; a cell without text sorts last.
+        order: what it is sorted by where its text is not, a finite number; a cell without either sorts last.
         tone: its colour, where it has one.
         link: the card that it leads to.
         title: the whole of a text that was cut.

@@ -1,10 +1,12 @@
 """Reports as a page: failing first, every error with what is known of it, and small however many there are."""
 
 import dataclasses
+import math
 import re
 
 from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, noisy, report, row
 
+from gradverify.graph import Edge, Graph, Kind, Node
 from gradverify.render.html import render_html
 from gradverify.render.json import read_json, render_json
 from gradverify.report import Details
@@ -119,3 +121,39 @@ def test_a_thousand_introduced_errors_stay_below_two_megabytes():
     page = render_html([report(*rows)], ENVIRONMENT)
     assert len(page.encode()) < 2_000_000
     assert page.count("<th scope=row") == 1000
+
+
+def test_what_is_left_out_is_said():
+    """The first eighty errors have a card, the others are named."""
+    page = render_html([report(*map(noisy, range(85)))], ENVIRONMENT)
+    assert page.count("<article") == 80
+    assert "the table alone tells of encoder.layers.80.attention.weight, " in page
+    assert "the table alone tells of" not in render_html([report(*map(noisy, range(80)))], ENVIRONMENT)
+
+
+def node(number: int) -> Node:
+    return Node(f"n{number}", Kind.TENSOR, f"tensor number {number}", shape=(10, 1))
+
+
+def test_graphs_are_drawn_as_long_as_there_is_room():
+    """Those of what failed first; what failed and has none says so."""
+    graph = Graph(tuple(map(node, range(100))), tuple(Edge(f"n{i}", f"n{i + 1}") for i in range(99)))
+    small = Graph((node(0), node(1)), (Edge("n0", "n1"),))
+    reports = [report(DETAILED, graph=graph) for _ in range(5)]
+    page = render_html([report(row(), graph=small), *reports], ENVIRONMENT)
+    drawn = page.count("<svg xmlns")
+    assert 1 < drawn < 6
+    assert page.count("its graph is left out") == 6 - drawn
+    assert len(page) < 500_000
+
+
+def test_what_is_not_finite_sorts_as_the_largest():
+    """In a form that a browser reads as a number."""
+    page = render_html([report(row(accuracy=math.nan), row("b", accuracy=math.inf))], ENVIRONMENT)
+    orders = re.findall(r'data-order="([^"]*)">(?:nan|inf)<', page)
+    assert [float(order) for order in orders] == [1.7976931348623157e308] * 2
+
+
+def test_a_gradient_that_fails_under_strict_says_so():
+    imprecise = row(verdict=Verdict.IMPRECISE, passed=False)
+    assert "it fails because <code>strict</code> is set" in render_html([report(imprecise)], ENVIRONMENT)
