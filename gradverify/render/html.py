@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
@@ -35,15 +34,17 @@ from gradverify.report import Context, Environment, Report, Row
 from gradverify.verdict import Origin, Verdict
 
 # Nobody reads more errors with their pictures than this, and the page would open slowly; the others have their lines.
-_MOST_CARDS = 80
+_MOST_CARDS = 60
 # Characters of all drawings together: those of the first cases, which are the ones that failed.
-_MOST_DRAWN = 250_000
+_MOST_DRAWN = 200_000
 # Fewer characters than this are no drawing of anything.
 _LEAST_DRAWN = 3_000
 # Nor a list of more than this.
 MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
 MOST_OPEN = 12
+# What is not finite sorts as this.
+_LARGEST = 1e308
 # Longer texts (a hint that quotes a table of numbers) are cut.
 _LONGEST_TEXT = 600
 
@@ -342,5 +343,4 @@ def _bars(ulps: tuple[int, ...] | None) -> Cell:
 def _number(value: float | None, spell: Callable[[float], str]) -> Cell:
     if value is None:
         return Cell("")
-    # What is not finite is worse than whatever is.
-    return Cell(spell(value), order=value if math.isfinite(value) else sys.float_info.max)
+    return Cell(spell(value), order=value if math.isfinite(value) else _LARGEST)

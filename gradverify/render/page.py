@@ -305,4 +305,5 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["code"] = mark_code
+    templates.filters["order"] = "{:.6g}".format  # enough to sort by
     return templates

@@ -116,19 +116,20 @@ def test_a_thousand_right_gradients_stay_below_a_megabyte():
 
 
 def test_a_thousand_introduced_errors_stay_below_two_megabytes():
-    """The worst there is: each has a picture that does not compress; all are in the table."""
+    """In one case, and in a case each: no picture compresses, and every gradient has its line."""
     rows = [noisy(number) for number in range(1000)]
-    page = render_html([report(*rows)], ENVIRONMENT)
-    assert len(page.encode()) < 2_000_000
-    assert page.count("<th scope=row") == 1000
+    for reports in ([report(*rows)], [report(one) for one in rows]):
+        page = render_html(reports, ENVIRONMENT)
+        assert len(page.encode()) < 2_000_000
+        assert page.count("<th scope=row") == 1000
 
 
 def test_what_is_left_out_is_said():
-    """The first eighty errors have a card, the others are named."""
-    page = render_html([report(*map(noisy, range(85)))], ENVIRONMENT)
-    assert page.count("<article") == 80
-    assert "the table alone tells of encoder.layers.80.attention.weight, " in page
-    assert "the table alone tells of" not in render_html([report(*map(noisy, range(80)))], ENVIRONMENT)
+    """The first sixty errors have a card, the others are named."""
+    page = render_html([report(*map(noisy, range(65)))], ENVIRONMENT)
+    assert page.count("<article") == 60
+    assert "the table alone tells of encoder.layers.60.attention.weight, " in page
+    assert "the table alone tells of" not in render_html([report(*map(noisy, range(60)))], ENVIRONMENT)
 
 
 def node(number: int) -> Node:
@@ -151,7 +152,7 @@ def test_what_is_not_finite_sorts_as_the_largest():
     """In a form that a browser reads as a number."""
     page = render_html([report(row(accuracy=math.nan), row("b", accuracy=math.inf))], ENVIRONMENT)
     orders = re.findall(r'data-order="([^"]*)">(?:nan|inf)<', page)
-    assert [float(order) for order in orders] == [1.7976931348623157e308] * 2
+    assert [float(order) for order in orders] == [1e308] * 2
 
 
 def test_a_gradient_that_fails_under_strict_says_so():
