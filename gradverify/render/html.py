@@ -35,8 +35,9 @@ from gradverify.verdict import Origin, Verdict
 
 # Nobody reads more errors with their pictures than this, and the page would open slowly; the others have their lines.
 _MOST_CARDS = 60
-# Characters of all drawings together: those of the first cases, which are the ones that failed.
-_MOST_DRAWN = 200_000
+# Characters of all drawings together: those of the first cases, which are the ones that failed. The lines of the tables
+# take from it, so that a thousand gradients leave a quarter.
+_MOST_DRAWN, _ROOM_OF_A_LINE = 200_000, 150
 # Fewer characters than this are no drawing of anything.
 _LEAST_DRAWN = 3_000
 # Nor a list of more than this.
@@ -190,7 +191,7 @@ def _entries(reports: Sequence[Report], anchors: dict[int, str]) -> tuple[Entry,
 def _draw(reports: Sequence[Report]) -> dict[int, str]:
     """The graphs, by the number of their report, as long as there is room."""
     drawings: dict[int, str] = {}
-    room = _MOST_DRAWN
+    room = _MOST_DRAWN - _ROOM_OF_A_LINE * sum(len(report.rows) for report in reports)
     for number, report in enumerate(reports):
         if report.graph is None or room < _LEAST_DRAWN:
             continue
