@@ -34,7 +34,7 @@ def write_whole(path: str, content: str | bytes) -> None:
     temporary = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(real):

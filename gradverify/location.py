@@ -149,12 +149,15 @@ def excerpt(location: Location, margin: int) -> Excerpt | None:
         margin: how many lines before and after it, blank ones at the edges left out.
     """
     found = _lines_of_statement(location)
-    if found is None:
-        return None
-    start, lines = found
-    end = start + len(lines) - 1
     every = [line.rstrip() for line in linecache.getlines(location.file)]
+    if found is None and not 1 <= location.line <= len(every):
+        return None
+    # A decorator is in no statement: that of a function begins with `def`.
+    start, lines = found or (location.line, [every[location.line - 1]])
+    end = start + len(lines) - 1
     first, last = max(1, start - margin), min(len(every), end + margin)
+    if lines[0].startswith((" ", "\t")):  # what is not indented after it belongs to something else
+        last = next((number for number in range(end, last) if every[number] and every[number][0] not in " \t#"), last)
     while not every[first - 1] and first < start:
         first += 1
     while not every[last - 1] and last > end:

@@ -36,6 +36,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
+    ("html", "string", "write a page that shows every report to this file"),
 )
 
 
@@ -46,7 +47,7 @@ class Options:
     Attributes:
         report: which reports the section at the end shows.
         table_format: the format of the tables; None for the default one.
-        json: the file to write the reports to, if any.
+        json: the file to write the reports to, if any; html: the same for the page.
         overrides: settings from the command line.
         defaults: settings from the ini file.
     """
@@ -54,6 +55,7 @@ class Options:
     report: str
     table_format: str | None
     json: Path | None
+    html: Path | None
     overrides: Settings
     defaults: Settings
 
@@ -97,11 +99,11 @@ def check_options(config: pytest.Config) -> None:
         options_of(config)
 
 
-def json_path(config: pytest.Config) -> Path | None:
-    """The file for the reports, if one was asked for."""
+def paths_of(config: pytest.Config) -> tuple[Path | None, Path | None]:
+    """The files for the reports, as JSON and as a page, as far as they were asked for."""
     # Where nothing has been read, nothing was given: see `check_options`.
     options = config.stash.get(_READ, None)
-    return options.json if options is not None else None
+    return (options.json, options.html) if options is not None else (None, None)
 
 
 def options_of(config: pytest.Config) -> Options:
@@ -147,6 +149,7 @@ def _read_options(config: pytest.Config) -> Options:
             report=_read_report(given["report"] or ini["report"]),
             table_format=_read_format(given["format"] or ini["format"]),
             json=_read_path(config, given["json"], ini["json"]),
+            html=_read_path(config, given["html"], ini["html"]),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
         )

@@ -420,7 +420,32 @@ def test_a_forward_that_is_not_deterministic_is_refused(case, name):
     assert caught.value.location.file == __file__
 
 
-@pytest.mark.parametrize("case", [Square, ByItself, Rounding, Undefined, Differentiating, Transforming])
+class Coin(Square):
+    """Which of two values it takes is drawn anew in every run, so that two runs agree every other time."""
+
+    def forward(self, t):
+        t.y = t.x * (torch.rand(()) < 0.5)
+        t.loss = t.y.sum()
+        return t.loss
+
+
+def test_two_runs_that_agree_by_luck_do_not_pass_for_deterministic():
+    """Random numbers were drawn, so it is asked again and again."""
+    for _ in range(10):
+        inputs, forward, _ = forward_of(Coin())
+        with pytest.raises(NotDeterministic):
+            check_deterministic(Coin(), inputs, forward)
+
+
+class Unused(Square):
+    """It draws a number, and does not use it."""
+
+    def forward(self, t):
+        torch.rand(())
+        return super().forward(t)
+
+
+@pytest.mark.parametrize("case", [Unused, Square, ByItself, Rounding, Undefined, Differentiating, Transforming])
 def test_a_forward_that_is_deterministic_up_to_rounding_is_fine(case):
     """What differs in the last digits is no random draw; what autograd does within a forward is no matter."""
     inputs, forward, _ = forward_of(case())

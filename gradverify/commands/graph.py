@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import foreign_code, report_of, run_all
-from gradverify.commands.plan import Planned, nothing_selected, parse_seed, parse_size, plan, resize
+from gradverify.commands.overrides import parse_seed
+from gradverify.commands.plan import Planned, nothing_selected, parse_size, plan, resize
 from gradverify.errors import GradverifyError, UsageError
 from gradverify.graph import Graph
 from gradverify.progress import show_progress

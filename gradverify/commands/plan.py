@@ -7,6 +7,7 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gradverify.errors import UsageError, did_you_mean
@@ -78,26 +79,15 @@ def targets_of(options: Namespace) -> list[str]:
 
 
 def parse_size(text: str) -> tuple[str, tuple[int, ...]]:
-    """The name and the values of `name=10,100`."""
+    """The name and the values of `name=10,100`; `1e3` is 1000."""
     name, equals, values = text.partition("=")
     try:
-        numbers = tuple(int(value) for value in values.split(","))
-    except ValueError:
+        numbers = tuple(_integer(value) for value in values.split(","))
+    except (ValueError, ArithmeticError):
         numbers = ()
     if not (name and equals and numbers):
         raise ArgumentTypeError(f"expected a name and integers, such as samples=10,100; got {text!r}")
     return name, numbers
-
-
-def parse_seed(text: str) -> int:
-    """A seed, as `torch.Generator` takes it."""
-    try:
-        seed = int(text)
-    except ValueError:
-        raise ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if not -(2**63) <= seed < 2**64:
-        raise ArgumentTypeError(f"expected an integer of 64 bits, got {text}")
-    return seed
 
 
 def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]]) -> list[Found]:
@@ -157,6 +147,14 @@ def nothing_selected(targets: Sequence[str], amount: int, expression: str) -> st
         f"nothing selected: {where} holds no case; a case is a subclass of gradverify.Case that defines inputs, "
         "forward and backward, in the file itself or listed in its CASES"
     )
+
+
+def _integer(text: str) -> int:
+    """An integer, written as such or like 1e3 or 2.5e3; bounded, so that 1e999999 takes no time to refuse."""
+    number = Decimal(text)
+    if not (number == number.to_integral_value() and abs(number) < 2**63):
+        raise ValueError
+    return int(number)
 
 
 def _combinations(values: Mapping[str, Iterable[int]]) -> list[dict[str, int]]:

@@ -11,11 +11,11 @@ from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
 from gradverify.commands.output import JSON, add_format_argument, add_html_argument
+from gradverify.commands.overrides import overrides_of, parse_seed
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
     nothing_selected,
-    parse_seed,
     parse_size,
     plan,
     resize,
@@ -29,7 +29,7 @@ from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import PLAIN, Style
 from gradverify.report import Report
-from gradverify.settings import DTYPES, Settings, read_settings
+from gradverify.settings import DTYPES
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
@@ -86,7 +86,7 @@ def execute(options: Namespace) -> ExitCode:
     from gradverify.commands.devices import check_device
     from gradverify.loader import find
 
-    overrides = _overrides(options)
+    overrides = overrides_of(options)
     for device in overrides.devices or ():
         check_device(device)
     with foreign_code():
@@ -168,16 +168,3 @@ def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
     if any(error.kind == INTERNAL for error in errors):
         return ExitCode.INTERNAL
     return ExitCode.PASSED if all(one.report.passed for one in outcomes) else ExitCode.FAILED
-
-
-def _overrides(options: Namespace) -> Settings:
-    """The settings that the command line gives; each value counts once."""
-    several = {"dtypes": options.dtype, "devices": options.device, "seeds": options.seed}
-    flags = {"strict": options.strict, "partial": options.partial}
-    return read_settings(
-        {
-            **{name: list(dict.fromkeys(values)) for name, values in several.items() if values},
-            # A flag that is not given leaves the case its own setting.
-            **{name: True for name, given in flags.items() if given},
-        }
-    )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
+from itertools import count, islice
+from textwrap import dedent
 
 from gradverify.location import shorten
 from gradverify.render import spelling
 from gradverify.render.explanation import explain_failure, tell
+from gradverify.render.graph import render_svg
 from gradverify.render.page import (
     Card,
     Cell,
@@ -30,12 +33,19 @@ from gradverify.render.table import headline, label_of, setting_of
 from gradverify.report import Context, Environment, Report, Row
 from gradverify.verdict import Origin, Verdict
 
-# Pictures and source of more errors than this would make a page that opens slowly; nobody reads so many.
-_MOST_ILLUSTRATED = 150
+# Nobody reads more errors with their pictures than this, and the page would open slowly; the others have their lines.
+_MOST_CARDS = 60
+# Characters of all drawings together: those of the first cases, which are the ones that failed. The lines of the tables
+# take from it, so that a thousand gradients leave a quarter.
+_MOST_DRAWN, _ROOM_OF_A_LINE = 200_000, 150
+# Fewer characters than this are no drawing of anything.
+_LEAST_DRAWN = 3_000
 # Nor a list of more than this.
-_MOST_ENTRIES = 30
+MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
-_MOST_OPEN = 12
+MOST_OPEN = 12
+# What is not finite sorts as this.
+_LARGEST = 1e308
 # Longer texts (a hint that quotes a table of numbers) are cut.
 _LONGEST_TEXT = 600
 
@@ -44,15 +54,25 @@ _COLUMNS = (
     Column("shape", "text"),
     Column("dtype", "text"),
     Column("verdict", "text"),
-    Column("origin", "text", "introduced: this statement is wrong by itself; inherited: what it was given was"),
-    Column("max diff", explanation="largest difference from autograd at the working precision"),
-    Column("max ulp", explanation="the same in units in the last place"),
-    Column("ulps", "text", "how many elements are off by 0, 1, 2 to 3, 4 to 7 ... units in the last place"),
-    Column("accuracy", explanation="the error in units of autograd's own: 1 is as accurate"),
-    Column("resolution", explanation="the smallest relative error that would have been noticed"),
-    Column("coverage", explanation="share of the elements large enough for an error of their size to be noticed"),
+    Column("origin", "text"),
+    *map(Column, ("max diff", "max ulp")),
+    Column("ulps", "text"),
+    *map(Column, ("accuracy", "resolution", "coverage", "nonfinite")),
     Column("line", "code"),
 )
+
+_GLOSSARY = (
+    ("introduced", "this statement is wrong by itself: right upstream gradients do not mend it"),
+    ("inherited", "this statement is right; what it was given was not"),
+    ("max diff, max ulp", "the largest difference from autograd at the working precision"),
+    ("ulps", "how many elements are off by 0, 1, 2 to 3, 4 to 7 ... units in the last place, 2^16 and more last"),
+    ("accuracy", "the error, in units of that of autograd at the working precision: 1 is as accurate"),
+    ("resolution", "the smallest relative error that would have been noticed"),
+    ("coverage", "the share of the elements that are large enough for an error of their own size to be noticed"),
+)
+
+# Why a gradient fails whose verdict does not.
+_STRICT = {Verdict.IMPRECISE: ("it fails because `strict` is set",)}
 
 _TONES = {
     Verdict.EXACT: Tone.GOOD,
@@ -74,21 +94,23 @@ def render_html(reports: Iterable[Report], environment: Environment, *, title: s
     ordered = sorted(reports, key=lambda report: report.passed)
     rows = [row for report in ordered for row in report.rows]
     failed = [report for report in ordered if not report.passed]
-    anchors = {id(row): f"e{number}" for number, row in enumerate(_accused(ordered), 1)}
-    illustrated = set(list(anchors)[:_MOST_ILLUSTRATED])
+    anchors = {id(row): f"e{number}" for number, row in enumerate(islice(_accused(ordered), _MOST_CARDS), 1)}
+    drawings = _draw(ordered)
     return render_page(
         Page(
             title=f"{title}: {_count(failed, ordered)}",
             headline=_count(failed, ordered),
             tone=Tone.BAD if failed else Tone.GOOD,
             noun="gradients",
+            task="What to mend",
             facts=_facts(ordered, rows),
             shares=_shares(rows),
             entries=_entries(ordered, anchors),
             sections=tuple(
-                _section(report, anchors, illustrated, is_open=not report.passed and number < _MOST_OPEN)
+                _section(report, anchors, drawings.get(number, ""), is_open=not report.passed and number < MOST_OPEN)
                 for number, report in enumerate(ordered)
             ),
+            glossary=_GLOSSARY,
             closing=spell_environment(environment),
         )
     )
@@ -163,32 +185,53 @@ def _entries(reports: Sequence[Report], anchors: dict[int, str]) -> tuple[Entry,
         for row in report.failed_rows
         if id(row) in anchors
     ]
-    return tuple(entries[:_MOST_ENTRIES])
+    return tuple(entries[:MOST_ENTRIES])
 
 
-def _section(report: Report, anchors: dict[int, str], illustrated: set[int], *, is_open: bool) -> Section:
-    label, story = label_of(report), headline(report)
+def _draw(reports: Sequence[Report]) -> dict[int, str]:
+    """The graphs, by the number of their report, as long as there is room."""
+    drawings: dict[int, str] = {}
+    room = _MOST_DRAWN - _ROOM_OF_A_LINE * sum(len(report.rows) for report in reports)
+    for number, report in enumerate(reports):
+        if report.graph is None or room < _LEAST_DRAWN:
+            continue
+        drawing = render_svg(report.graph, embedded=True)
+        if len(drawing) <= room:
+            drawings[number] = drawing
+            room -= len(drawing)
+    return drawings
+
+
+def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: bool) -> Section:
+    label = label_of(report)
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
     if inherited:
-        names = ", ".join(spelling.name(row.name) for row in inherited[:_MOST_ENTRIES])
-        more = f" and {len(inherited) - _MOST_ENTRIES} more" if len(inherited) > _MOST_ENTRIES else ""
-        notes.insert(0, f"Inherited, and right once what comes before is: {names}{more}")
+        notes.insert(0, f"Inherited, and right once what comes before is: {_names(inherited)}")
+    left_out = [row for row in report.failed_rows if row.origin is not Origin.INHERITED and id(row) not in anchors]
+    if left_out:
+        notes.append(f"To keep this page small, the table alone tells of {_names(left_out)}")
+    if report.graph is not None and not drawing and not report.passed:
+        notes.append("To keep this page small, its graph is left out; `gradverify graph` draws it")
     rows = [*report.failed_rows, *(row for row in report.rows if row.passed)]
     return Section(
         label=label,
         outcome=_outcome(report),
         tone=Tone.GOOD if report.passed else Tone.BAD,
         setting=setting_of(report),
-        story="" if report.passed and report.rows else clip(story.removeprefix(f"{label}: ")),
-        traceback="" if report.error is None else explain_failure(report.error),
-        cards=tuple(
-            _card(row, anchors[id(row)], is_illustrated=id(row) in illustrated) for row in rows if id(row) in anchors
-        ),
+        story="" if report.rows else clip(headline(report).removeprefix(f"{label}: ")),
+        traceback="" if report.error is None else dedent(explain_failure(report.error)),
+        cards=tuple(_card(row, anchors[id(row)]) for row in rows if id(row) in anchors),
         notes=tuple(notes),
         tables=(_table(report, rows, anchors),) if rows else (),
+        drawing=drawing,
         is_open=is_open,
     )
+
+
+def _names(rows: Sequence[Row]) -> str:
+    names = ", ".join(spelling.name(row.name) for row in rows[:MOST_ENTRIES])
+    return names if len(rows) <= MOST_ENTRIES else f"{names} and {len(rows) - MOST_ENTRIES} more"
 
 
 def _outcome(report: Report) -> str:
@@ -200,12 +243,12 @@ def _outcome(report: Report) -> str:
     return f"{spelling.several(total, 'gradient')} passed ({report.derived} of {report.named} derived)"
 
 
-def _card(row: Row, anchor: str, *, is_illustrated: bool) -> Card:
+def _card(row: Row, anchor: str) -> Card:
     details = row.details
     heat_map = histogram = None
-    if details is not None and is_illustrated:
+    if details is not None:
         allowed = row.worst.allowed if row.worst else None
-        heat_map = draw_heat_map(details.heat_map, allowed) if details.heat_map else None
+        heat_map = draw_heat_map(details.heat_map, len(row.shape), allowed) if details.heat_map else None
         histogram = draw_histogram(details.ulps) if details.ulps else None
     return Card(
         anchor=anchor,
@@ -214,8 +257,8 @@ def _card(row: Row, anchor: str, *, is_illustrated: bool) -> Card:
         tone=Tone.BAD,
         sentence=row.verdict.sentence,
         place=place_of(row.file, row.line),
-        source=_source(row, details.context if details is not None and is_illustrated else None),
-        hints=tuple(clip(hint) for hint in row.hints),
+        source=_source(row, None if details is None else details.context),
+        hints=tuple(clip(hint) for hint in (*row.hints, *_STRICT.get(row.verdict, ()))),
         facts=tuple(_evidence(row)),
         heat_map=heat_map,
         histogram=histogram,
@@ -287,6 +330,7 @@ def _cells(row: Row, report: Report, link: str | None, one_file: bool) -> tuple[
         _number(row.accuracy, spelling.ratio),
         _number(row.resolution, spelling.number),
         _number(row.coverage, spelling.share),
+        Cell(str(row.nonfinite) if row.nonfinite else ""),
         Cell(line),
     )
 
@@ -298,4 +342,6 @@ def _bars(ulps: tuple[int, ...] | None) -> Cell:
 
 
 def _number(value: float | None, spell: Callable[[float], str]) -> Cell:
-    return Cell("") if value is None else Cell(spell(value), order=value)
+    if value is None:
+        return Cell("")
+    return Cell(spell(value), order=value if math.isfinite(value) else _LARGEST)

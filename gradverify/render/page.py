@@ -13,7 +13,9 @@ from enum import Enum
 from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+from gradverify.render.graph import STYLE
 
 _FOLDER = files("gradverify.render").joinpath("templates")
 
@@ -42,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bars:
-    """A small histogram: the outline of its bars in a box of so many units, and what it says in words."""
+    """A histogram: a path in a box of so many units, and what it says in words."""
 
     path: str
     width: int
@@ -56,7 +58,7 @@ class Cell:
 
     Attributes:
         text: what it says.
-        order: what it is sorted by where its text is not; a cell without text sorts last.
+        order: what it is sorted by where its text is not, a finite number; a cell without either sorts last.
         tone: its colour, where it has one.
         link: the card that it leads to.
         title: the whole of a text that was cut.
@@ -77,21 +79,20 @@ class Column:
 
     header: str
     kind: str = "number"
-    explanation: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table, which the filter shows where `verdict` is chosen."""
+    """A row of a table, which the filter shows where `verdict` is chosen; it leaves one alone that has None."""
 
     cells: tuple[Cell, ...]
-    verdict: str
+    verdict: str | None
     passed: bool
 
 
 @dataclass(frozen=True)
 class Table:
-    """Lines under columns; `noun` is what one of them is."""
+    """Lines under columns; `caption` is read out, and not seen."""
 
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
@@ -170,7 +171,7 @@ class Section:
         cards: what is to mend, in the order in which to mend it.
         notes: further sentences.
         tables: the one with the gradients, and others.
-        drawing: of the computation.
+        drawing: of the computation: an SVG element whose text is escaped already, styled by the page.
         is_open: whether it is shown without being asked for.
     """
 
@@ -183,7 +184,7 @@ class Section:
     cards: tuple[Card, ...] = ()
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
-    drawing: Picture | None = None
+    drawing: str = ""
     is_open: bool = False
 
 
@@ -217,17 +218,36 @@ class Entry:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page; `noun` is what the lines of its tables are, in the plural."""
+    """The whole page.
+
+    Attributes:
+        title: of the browser's tab; headline: the outcome, and tone: its colour.
+        noun: what the lines of the tables are, in the plural.
+        task: heads the entries.
+        facts: the numbers of the whole.
+        shares: the verdicts, in the order in which they are drawn and can be chosen.
+        entries: what to look at first.
+        sections: the cases.
+        glossary: terms of the tables, and what they mean.
+        closing: what the results depend on.
+    """
 
     title: str
     headline: str
     tone: Tone
     noun: str
+    task: str
     facts: tuple[Fact, ...]
     shares: tuple[Share, ...]
     entries: tuple[Entry, ...]
     sections: tuple[Section, ...]
+    glossary: tuple[tuple[str, str], ...]
     closing: str
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the shares tell good from bad, which makes a bar of them worth drawing."""
+        return any(share.tone is not Tone.FAINT for share in self.shares)
 
     @property
     def width(self) -> int:
@@ -238,6 +258,7 @@ class Page:
 def render_page(page: Page) -> str:
     """The file: HTML with everything in it."""
     style, script = (_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style = f"{STYLE}\n{style}"
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -250,7 +271,9 @@ def render_page(page: Page) -> str:
     )
     template = _templates().get_template("page.html")
     # The two are ours, and their hashes are those of these very characters: they must not be escaped.
-    return template.render(page=page, policy=policy, style=Markup(style), script=Markup(script))
+    text = template.render(page=page, policy=policy, style=Markup(style), script=Markup(script))
+    # Half of a surrogate pair, which a name may hold, has no bytes of its own.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def address_of(kind: str, content: bytes) -> str:
@@ -263,12 +286,24 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
+def mark_code(text: str) -> Markup:
+    """The text escaped, and what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one of them has no partner, and so is no mark
+        return escape(text)
+    marked = (Markup("<code>{}</code>").format(part) if odd % 2 else escape(part) for odd, part in enumerate(parts))
+    return Markup("").join(marked)
+
+
 def _templates() -> Environment:
     sources = {one.name: one.read_text(encoding="utf-8") for one in _FOLDER.iterdir() if one.name.endswith(".html")}
-    return Environment(
+    templates = Environment(
         loader=DictLoader(sources),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["code"] = mark_code
+    templates.filters["order"] = "{:.6g}".format  # enough to sort by
+    return templates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gradverify.render import spelling
 from gradverify.render.page import Bars, HeatScale, Histogram, Picture, address_of
@@ -29,18 +29,20 @@ _RANGE = 1e-3
 # Pixels: the longer side of a heat map, and the sides of a cell at most.
 _LONGEST, _WIDEST_CELL = 256, 28
 
-# Pixels of a histogram in a table and in a card, and the widest bars of the latter.
-_SMALL, _LARGE, _WIDEST_BAR = (68, 14), (300, 70), 24
+# Pixels of a histogram in a card, and of its bars at most; the height of one in a table.
+_LARGE, _WIDEST_BAR = (300, 70), 24
+_SMALL_HEIGHT = 14
 
 # Sizes of errors that a histogram in a table tells apart: 0 to 2^16 ulps, and more.
 _SMALL_BINS = 17
 
 
-def draw_heat_map(heat_map: HeatMap, allowed: float | None) -> HeatScale | None:
+def draw_heat_map(heat_map: HeatMap, rank: int, allowed: float | None) -> HeatScale | None:
     """A heat map and its scale; None where there is one element, or nothing to see.
 
     Args:
         heat_map: of a gradient.
+        rank: how many dimensions it has.
         allowed: the largest error that rounding explains, which counts as none.
     """
     cells = [cell for row in heat_map.cells for cell in row]
@@ -53,11 +55,11 @@ def draw_heat_map(heat_map: HeatMap, allowed: float | None) -> HeatScale | None:
     height, width = len(levels), len(levels[0])
     side = max(1, min(_WIDEST_CELL, _LONGEST // max(height, width)))
     off = sum(level > 0 for row in levels for level in row)
-    text = f"heat map of {height} x {width} cells, {off} of them off"
+    text = f"heat map of {height} × {width} cells, {off} of them off"
     scale = Picture(address_of("image/png", _png([list(range(1, _LEVELS + 1))])), "from small to large", _LEVELS * 6, 9)
     return HeatScale(
         picture=Picture(address_of("image/png", _png(levels)), text, width * side, height * side),
-        caption=_describe_axes(heat_map),
+        caption=_describe_axes(heat_map, rank),
         scale=scale,
         low=f"≤ {spelling.number(low)}",
         high=spelling.number(high),
@@ -66,12 +68,13 @@ def draw_heat_map(heat_map: HeatMap, allowed: float | None) -> HeatScale | None:
 
 
 def draw_histogram(ulps: Sequence[int]) -> Histogram | None:
-    """The histogram of a card; None without elements."""
-    if not sum(ulps):
+    """The histogram of a card; None of fewer than two elements."""
+    if sum(ulps) < 2:
         return None
     width, height = _LARGE
     step = min(_WIDEST_BAR, width / len(ulps))
-    bars = _bars(ulps, step, height)
+    boxes = (f"M{place * step:.1f} {height}v-{tall}h{step - 1:.1f}v{tall}z" for place, tall in _heights(ulps, height))
+    bars = Bars("".join(boxes), math.ceil(len(ulps) * step), height, _summary(ulps))
     every = max(1, math.ceil(len(ulps) * 34 / width))
     labels = [
         (round((place + 0.5) * step, 1), _size(place)) for place in range(len(ulps)) if place < 2 or place % every == 0
@@ -86,19 +89,17 @@ def draw_bars(ulps: Sequence[int]) -> Bars | None:
     if not sum(ulps):
         return None
     shown = [*ulps[:_SMALL_BINS], *[0] * (_SMALL_BINS - len(ulps)), sum(ulps[_SMALL_BINS:])]
-    bars = _bars(shown, _SMALL[0] // (_SMALL_BINS + 1), _SMALL[1])
-    return Bars(bars.path, _SMALL[0], _SMALL[1], _summary(ulps))
+    # Strokes, which take half the characters of boxes: there may be a thousand such histograms.
+    lines = (f"M{3 * place + 1} {_SMALL_HEIGHT}v-{tall}" for place, tall in _heights(shown, _SMALL_HEIGHT))
+    return Bars("".join(lines), 3 * len(shown), _SMALL_HEIGHT, _summary(ulps))
 
 
-def _bars(counts: Sequence[int], step: float, height: int) -> Bars:
+def _heights(counts: Sequence[int], height: int) -> Iterator[tuple[int, int]]:
+    """The place and the height of each bar: as the logarithm of its count, and never so low that it is not seen."""
     tallest = math.log1p(max(counts))
-    gap = 1 if step >= 3 else 0
-    path = []
     for place, count in enumerate(counts):
         if count:
-            tall = max(2, round(height * math.log1p(count) / tallest))
-            path.append(f"M{place * step:g} {height}v-{tall}h{step - gap:g}v{tall}z")
-    return Bars("".join(path), math.ceil(len(counts) * step), height, _summary(counts))
+            yield place, max(2, round(height * math.log1p(count) / tallest))
 
 
 def _summary(counts: Sequence[int]) -> str:
@@ -113,6 +114,10 @@ def _summary(counts: Sequence[int]) -> str:
     equal = f"{spelling.count(counts[0])} of {spelling.several(total, 'element')} equal"
     if largest == 0:
         return equal
+    if middle == 0:
+        return f"{equal}; none more than {_most(largest)} ulp off"
+    if middle == largest:
+        return f"{equal}; half are {_most(middle - 1)} ulp off or more, none more than {_most(largest)}"
     return f"{equal}; half are at most {_most(middle)} ulp off, all at most {_most(largest)}"
 
 
@@ -135,12 +140,17 @@ def _level(cell: float, allowed: float, low: float, high: float) -> int:
     return 1 + round(place * (_LEVELS - 1))
 
 
-def _describe_axes(heat_map: HeatMap) -> str:
+def _describe_axes(heat_map: HeatMap, rank: int) -> str:
     (down, across), (height, width) = heat_map.extent, heat_map.tile
-    cell = f"; each cell is the largest error of {height} x {width} elements" if height * width > 1 else ""
+    cell = f"; each cell is the largest error of {height} × {width} elements" if height * width > 1 else ""
     if heat_map.split == 0:
-        return f"{down * across} elements, left to right{cell}"
-    return f"{down} down (dimensions before {heat_map.split}), {across} across{cell}"
+        return f"{across} across{cell}"
+    upper, lower = (_name_dimensions(one) for one in (range(heat_map.split), range(heat_map.split, rank)))
+    return f"{down} down ({upper}), {across} across ({lower}){cell}"
+
+
+def _name_dimensions(dimensions: range) -> str:
+    return f"{'dimension' if len(dimensions) == 1 else 'dimensions'} {', '.join(map(str, dimensions))}"
 
 
 def _png(levels: Sequence[Sequence[int]]) -> bytes:

@@ -23,7 +23,7 @@ _HEADERS = ["broken", "mutants", "caught", "equivalent", "survived", "line named
 def render_study(study: Study, *, style: Style = PLAIN) -> str:
     """The headline, how many mutants of each kind ended how, and every one that survived."""
     color = Color.GOOD if study.passed else Color.BAD
-    paragraphs = [paint(_headline(study), color, enabled=style.is_colored)]
+    paragraphs = [paint(headline(study), color, enabled=style.is_colored)]
     if study.trials:
         paragraphs.append(_table(study.trials, style))
     paragraphs += [_survivor(study, trial) for trial in study.survivors]
@@ -42,7 +42,8 @@ def render_studies(studies: Iterable[Study], environment: Environment) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _headline(study: Study) -> str:
+def headline(study: Study) -> str:
+    """One line that tells how many of a case's mutants were caught."""
     label = spelling.one_line(study.case) + (f"[{','.join(study.dtypes)}]" if study.dtypes else "")
     if study.error is not None:
         first = next(iter(spelling.lines(study.error.message)), study.error.kind)

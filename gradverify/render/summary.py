@@ -75,7 +75,7 @@ def _slowest(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def spell_environment(environment: Environment) -> str:
-    """What results depend on, in a line."""
+    """The environment on one line."""
     parts = [
         f"gradverify {environment.gradverify}",
         f"torch {environment.torch}",

@@ -63,6 +63,11 @@ class Style:
         """Whether colours are wanted and the format bears them."""
         return self.color and self.format not in _MARKUP
 
+    @property
+    def is_for_the_eye(self) -> bool:
+        """Whether people read the format, and not programs."""
+        return self.format not in _MARKUP
+
     def layout(self, cells: list[list[str]], headers: list[str], aligned: list[str]) -> str:
         """A table of cells that are text already."""
         format = "github" if self.format == MARKDOWN else self.format

@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CRASHED, ENVIRONMENT, SHAPE, WRONG, comparison, report, row
+from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, comparison, report, row
 
 from gradverify.errors import UsageError
 from gradverify.graph import Edge, Graph, Kind, Node
@@ -221,3 +221,14 @@ def test_neither_direction_imports_torch():
     document = render_json([report(WRONG)], Environment("1", "2", "3", "x", 1))
     done = subprocess.run([sys.executable, "-c", code], input=document, text=True, check=False)
     assert done.returncode == 0
+
+
+def test_details_are_written_where_there_are_some_and_come_back():
+    """A row without them has no such key; what is not finite is spelt out."""
+    text = render_json([report(DETAILED, row())], ENVIRONMENT)
+    first, second = json.loads(text)["reports"][0]["rows"]
+    assert "details" not in second
+    assert first["details"]["context"]["lines"][0] == "    d.X = d.logits @ t.W.T"
+    assert first["details"]["heat_map"]["cells"][3] == ["inf"]
+    assert first["details"]["ulps"] == [3, 2, 1, 0, 0, 4]
+    assert read_json(text)[1][0].rows[0] == DETAILED
