@@ -20,7 +20,7 @@ PACKAGE = Path(gradverify.__file__).parent
 FLOORS = (
     ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
     ("errors", "judge", "signature", "graph"),
-    ("settings", "trace", "capture", "report", "folding", "artifact", "selection", "script"),
+    ("settings", "trace", "capture", "report", "folding", "scalar_graph", "artifact", "selection", "script"),
     ("case", "changes", "comparison", "importer", "study", "timing"),
     ("scaling",),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
@@ -39,8 +39,13 @@ FLOORS = (
     ("__main__",),
 )
 
-# A report that prints itself, also in a notebook, is worth an import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table"), ("report", "render.fragment")}
+# What prints itself, also in a notebook, is worth an import upwards, inside a function.
+EXCEPTIONS = {
+    ("report", "render.table"),
+    ("report", "render.fragment"),
+    ("scalar.graph", "render.graph"),
+    ("scalar.graph", "scalar_graph"),
+}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 
