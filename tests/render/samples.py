@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 
 from gradverify.report import Comparison, Context, Details, Environment, Failure, HeatMap, Report, Row, Worst
 from gradverify.verdict import Origin, Verdict
@@ -117,8 +118,14 @@ KINKED = Witness(
 )
 
 
+@cache
+def noise(number: int) -> tuple[tuple[float, ...], ...]:
+    """The cells of a map that hardly compresses."""
+    return tuple(tuple(((number + 31 * i + 17 * j * j) * 7919 % 9973) / 9973 for j in range(64)) for i in range(64))
+
+
 def noisy(number: int) -> Row:
-    """An introduced error whose map hardly compresses."""
-    cells = tuple(tuple(((number + 31 * i + 17 * j * j) * 7919 % 9973) / 9973 for j in range(64)) for i in range(64))
-    details = Details(DETAILED.details.context, HeatMap(1, (640, 640), (10, 10), cells), tuple(range(1, 40)))
+    """An introduced error with such a map; there are a few different ones."""
+    heat_map = HeatMap(1, (640, 640), (10, 10), noise(number % 8))
+    details = Details(CONTEXT, heat_map, tuple(range(1, 40)))
     return replace(DETAILED, name=f"encoder.layers.{number}.attention.weight", details=details)
