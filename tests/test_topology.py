@@ -79,6 +79,24 @@ def test_a_tensor_shows_its_shape_and_two_norms():
     assert (x.verdict, x.passed, x.error_norm, x.file) == (Verdict.EXACT, True, None, None)
 
 
+@pytest.mark.parametrize(
+    ("values", "norm"),
+    [
+        ([3e200, 4e200], 5e200),
+        ([3e-200, 4e-200], 5e-200),
+        ([0.0, 0.0], 0.0),
+        ([math.inf, 1.0], math.inf),
+        ([math.nan, 1.0], math.nan),
+        ([math.nan, math.inf], math.nan),
+        (7.0, 7.0),
+    ],
+)
+def test_norms_of_extreme_numbers(values, norm):
+    """Their squares fit in no float64."""
+    found = topology._norms({"x": torch.tensor(values, dtype=torch.float64)})["x"]
+    assert found == pytest.approx(norm, nan_ok=True)
+
+
 def test_a_wrong_gradient_shows_its_error_and_its_line():
     """The difference between the two gradients, which for a sign is twice as long as either."""
     nodes = named(graph_of(Wrong()))
