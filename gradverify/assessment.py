@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.comparison import compare, count_above, worst_element
 from gradverify.errors import InvalidCase, did_you_mean
-from gradverify.evaluation import Inputs
+from gradverify.evaluation import Inputs, Tensors
 from gradverify.judge import Judgement, judge_accuracy, judge_derivation, judge_doubt, judge_zero
 from gradverify.location import Location, statement
 from gradverify.measurement import Doubts, Evidence, Pass, allowed_for, rerun_with_noise, weigh
@@ -20,6 +21,9 @@ from gradverify.scope import defined_at, dtype_name
 from gradverify.settings import Settings
 from gradverify.trace import handed_out, written_at
 from gradverify.verdict import Verdict
+
+# Lets witnesses speak: rows, candidates, references and what rounding explains of their difference, each by name.
+Hear = Callable[[Mapping[str, Row], Tensors, Tensors, Mapping[str, float]], dict[str, Row]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,9 @@ class Assessment:
     evidence: dict[str, Evidence]
 
 
-def assess(case: Case, inputs: Inputs, working: Pass, judging: Pass, settings: Settings) -> Assessment:
+def assess(
+    case: Case, inputs: Inputs, working: Pass, judging: Pass, settings: Settings, *, hear: Hear | None = None
+) -> Assessment:
     """Judge every gradient of a case that has run.
 
     Args:
@@ -48,6 +54,7 @@ def assess(case: Case, inputs: Inputs, working: Pass, judging: Pass, settings: S
         working: the pass at the working precision.
         judging: the float64 pass; the working one where there is no other.
         settings: what to expect (`known`, `expected_zero`), and how strictly.
+        hear: lets witnesses speak before it is settled what passes; None where there are none.
 
     Raises:
         InvalidCase: if the settings name a gradient that does not exist.
@@ -92,6 +99,16 @@ def assess(case: Case, inputs: Inputs, working: Pass, judging: Pass, settings: S
             rows[name] = dataclasses.replace(
                 rows[name], worst=_worst(told.candidates[name], judging.reference[name], limit)
             )
+    if hear is not None:
+        # At a kink what was allowed in the end is as large as the gradient itself.
+        limits = {
+            name: evidence[name].derivation.allowed_first
+            if judgement.verdict is Verdict.INCONCLUSIVE
+            else allowed[name]
+            for name, judgement in judgements.items()
+            if judgement is not None
+        }
+        rows = hear(rows, judging.candidates, judging.reference, limits)
     ordered = [rows[name] for name in working.candidates]
     settled = tuple(_settle(row, settings) for row in (*ordered, *_not_derived(case, inputs, working)))
     return Assessment(settled, allowed, frozenset(coarse), evidence)

@@ -17,6 +17,7 @@ from gradverify.settings import NAMES, Settings, read_settings
 if TYPE_CHECKING:
     import torch
 
+    from gradverify.oracles.estimate import Oracle
     from gradverify.trace import Gradients, Trace
 
 _BOUNDS = "gradverify.bounds"
@@ -63,6 +64,7 @@ class Case(ABC):
     dtypes: ClassVar[Sequence[str | torch.dtype] | None] = None
     devices: ClassVar[Sequence[str] | None] = None
     seeds: ClassVar[int | Sequence[int] | None] = None
+    oracles: ClassVar[str | Oracle | Sequence[str | Oracle] | None] = None
     strict: ClassVar[bool | None] = None
     constants: ClassVar[Iterable[str] | None] = None
     partial: ClassVar[bool | None] = None

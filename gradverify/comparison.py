@@ -603,6 +603,8 @@ def _admit(role: str, tensor: object) -> Tensor:
     if tensor.dtype not in _NAMES:
         remedy = "torch.view_as_real of both" if tensor.is_complex() else "both as float32 or int64"
         raise UsageError(f"the {role} is {tensor.dtype}, which is not compared: give {remedy}")
+    if torch._is_zerotensor(tensor):
+        return torch.zeros_like(tensor)  # autograd gives zeros without memory, which nothing can read
     return tensor.detach() if tensor.requires_grad else tensor
 
 

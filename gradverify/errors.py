@@ -112,7 +112,8 @@ class GradientMismatch(AssertionError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause that names the nearest of the known names, or lists them where they are few."""
     names = [str(one) for one in known]
-    near = difflib.get_close_matches(name, names, n=1)
+    # A little above the usual 0.6, at which "tolerance" passes for a misspelt "oracles".
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
     if near:
         return f"did you mean {near[0]!r}?"
     if not names:

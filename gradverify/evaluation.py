@@ -238,7 +238,7 @@ def run_autograd(case: Case, forward: Forward, cotangents: Tensors, *, retain_gr
             outputs, list(tensors.values()), upstream, retain_graph=retain_graph, allow_unused=True
         )
     return {
-        name: torch.zeros_like(tensor) if gradient is None else gradient.detach()
+        name: torch.zeros_like(tensor) if gradient is None or torch._is_zerotensor(gradient) else gradient.detach()
         for (name, tensor), gradient in zip(tensors.items(), gradients, strict=True)
     }
 

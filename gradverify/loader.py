@@ -20,10 +20,11 @@ from gradverify.targets import Source, sources_of
 
 @dataclass(frozen=True)
 class Found:
-    """A case, and the line on which its class is defined."""
+    """A case, the line on which its class is defined, and whether its sizes are those of a sweep."""
 
     case: Case
     location: Location
+    swept: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def cmp(name: str, candidate: Tensor, tensor: Tensor) -> Comparison:
         UsageError: the tensor has no `.grad`, or `compare` cannot compare the two.
     """
     comparison = compare(candidate, _gradient_of(name, tensor))
-    print(render_classic(name, comparison))
+    print(render_classic(name, comparison), flush=True)  # as it comes, also through a pipe
     return comparison
 
 

@@ -24,7 +24,7 @@ from gradverify.scope import dtype_name
 from gradverify.trace import events_of, finished_by, values_of
 from gradverify.verdict import Origin, Verdict
 
-_JUDGED = {Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE, Verdict.KNOWN}
+_JUDGED = {Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE, Verdict.DISPUTED, Verdict.KNOWN}
 
 
 def find_origins(case: Case, inputs: Inputs, working: Pass, judging: Pass, assessment: Assessment) -> tuple[Row, ...]:
@@ -38,7 +38,7 @@ def find_origins(case: Case, inputs: Inputs, working: Pass, judging: Pass, asses
         assessment: its rows, some of which fail.
     """
     rows = {row.name: row for row in assessment.rows}
-    wrong = [row.name for row in assessment.rows if row.verdict in _JUDGED]
+    wrong = [row.name for row in assessment.rows if row.verdict in _JUDGED and _is_off(row, assessment)]
     fine = [name for name in wrong if name not in assessment.coarse]
     coarse = [name for name in wrong if name in assessment.coarse]
     if fine:
@@ -49,7 +49,8 @@ def find_origins(case: Case, inputs: Inputs, working: Pass, judging: Pass, asses
         # A fresh forward: the hand-derived pass may have changed the values of its own in place.
         values = values_of(run_forward(case, inputs, judging.forward.dtype, with_grad=False).trace)
         for name, finding in findings.items():
-            if finding.origin is Origin.INTRODUCED and finding.replayed is not None:
+            is_mistaken = finding.origin is Origin.INTRODUCED and rows[name].verdict is not Verdict.DISPUTED
+            if is_mistaken and finding.replayed is not None:
                 subject = _subject(name, finding, case, inputs, judging, judge.limits.get(name, 0.0), values)
                 hint = diagnose(subject) or describe_error(subject)
                 rows[name] = dataclasses.replace(rows[name], hints=(hint, *rows[name].hints))
@@ -59,6 +60,12 @@ def find_origins(case: Case, inputs: Inputs, working: Pass, judging: Pass, asses
         precise = dataclasses.replace(working, reference=rounded)
         _mark(rows, forward, _replay(case, forward, precise, coarse, _CoarseJudge(judging, assessment, rounded)))
     return tuple(rows.values())
+
+
+def _is_off(row: Row, assessment: Assessment) -> bool:
+    """Whether autograd disagrees with it, rather than a witness with both."""
+    seen = assessment.evidence.get(row.name)
+    return row.verdict is not Verdict.DISPUTED or seen is None or seen.distance.error > assessment.allowed[row.name]
 
 
 class _FineJudge:
@@ -71,7 +78,7 @@ class _FineJudge:
             if row.verdict is Verdict.IMPRECISE:
                 scale = assessment.evidence[row.name].distance.scale
                 self.limits[row.name] = max(self.limits[row.name], VANISHED * scale)
-            elif row.verdict in (Verdict.INCONCLUSIVE, Verdict.VACUOUS):
+            elif row.verdict in (Verdict.INCONCLUSIVE, Verdict.SUBGRADIENT, Verdict.VACUOUS):
                 del self.limits[row.name]  # what could not be judged is accused of nothing
 
     def __call__(self, name: str, value: Tensor) -> bool:
@@ -116,7 +123,8 @@ def _mark(rows: dict[str, Row], forward: Forward, findings: dict[str, Finding]) 
             row = dataclasses.replace(row, verdict=Verdict.WRONG, passed=False)
         if finding.origin is Origin.INHERITED:
             sources = [source for source in introduced if name in uses[source]] or introduced
-            hints = (*hints, f"inherits the error of {', '.join(f'd.{source}' for source in sources)}")
+            what = "dispute over" if row.verdict is Verdict.DISPUTED else "error of"
+            hints = (*hints, f"inherits the {what} {', '.join(f'd.{source}' for source in sources)}")
         rows[name] = dataclasses.replace(row, origin=finding.origin, hints=hints)
 
 

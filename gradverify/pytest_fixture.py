@@ -16,14 +16,14 @@ from gradverify.errors import GradientMismatch, UsageError
 from gradverify.location import caller, statement
 from gradverify.pytest_options import marker_settings, options_of
 from gradverify.pytest_summary import REPORTS
-from gradverify.render.table import render_table
+from gradverify.render.summary import render_report
 from gradverify.report import Comparison, Report, Row, Worst
 from gradverify.settings import NAMES, Settings, read_settings
 from gradverify.verdict import Verdict
 from gradverify.verification import check, verify
 
 # What a mark can say of a test; the other settings belong to the class of a case.
-_SETTINGS_OF_TESTS = frozenset({"dtypes", "devices", "seeds", "strict", "partial"})
+_SETTINGS_OF_TESTS = frozenset({"dtypes", "devices", "seeds", "oracles", "strict", "partial"})
 
 
 class GradverifyFixture:
@@ -101,7 +101,7 @@ class GradverifyFixture:
         self._rows = []
         where, self._first_failure = self._first_failure, None
         if not report.passed:
-            raise GradientMismatch(render_table(report, style=self._options.style), report).with_traceback(where)
+            raise GradientMismatch(render_report(report, style=self._options.style), report).with_traceback(where)
 
     def finish_after_error(self) -> None:
         """Judge the rows gathered so far where the test has raised already: they become a section of its report."""
@@ -117,6 +117,7 @@ class GradverifyFixture:
             "dtype": settings.dtypes and settings.dtypes[0],
             "device": settings.devices and settings.devices[0],
             "seed": settings.seeds and settings.seeds[0],
+            "oracles": settings.oracles,
             "strict": settings.strict,
             "partial": settings.partial,
             "detailed": self._options.html is not None,

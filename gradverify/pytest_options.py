@@ -33,10 +33,13 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("dtype", "args", "verify at this dtype; may be repeated"),
     ("device", "args", "verify on this device; may be repeated"),
     ("seed", "args", "draw the inputs from this seed; may be repeated"),
+    ("oracle", "args", "hear this oracle as a witness; may be repeated"),
+    ("sweep", "string", "verify every case at so many combinations of its sizes, its own first"),
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
     ("html", "string", "write a page that shows every report to this file"),
+    ("benchmark", "bool", "time each case next to autograd too, as items of pytest-benchmark"),
 )
 
 
@@ -48,16 +51,20 @@ class Options:
         report: which reports the section at the end shows.
         table_format: the format of the tables; None for the default one.
         json: the file to write the reports to, if any; html: the same for the page.
+        benchmark: whether each case is timed, too.
         overrides: settings from the command line.
         defaults: settings from the ini file.
+        sweep: at how many combinations of its sizes a case is verified; None for its own alone.
     """
 
     report: str
     table_format: str | None
     json: Path | None
     html: Path | None
+    benchmark: bool
     overrides: Settings
     defaults: Settings
+    sweep: int | None
 
     @property
     def shown(self) -> Shown:
@@ -150,8 +157,10 @@ def _read_options(config: pytest.Config) -> Options:
             table_format=_read_format(given["format"] or ini["format"]),
             json=_read_path(config, given["json"], ini["json"]),
             html=_read_path(config, given["html"], ini["html"]),
+            benchmark=_read_benchmark(config, bool(given["benchmark"] or ini["benchmark"])),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
+            sweep=_read_sweep(given["sweep"] or ini["sweep"]),
         )
     except UsageError as error:
         raise pytest.UsageError(f"gradverify: {error.message}") from None
@@ -166,6 +175,20 @@ def _read_report(text: str | None) -> str:
     if text not in list(Shown):
         raise UsageError(f"report: expected one of {', '.join(one.value for one in Shown)}, got {text!r}")
     return text
+
+
+def _read_sweep(text: str | None) -> int | None:
+    if not text:
+        return None
+    from gradverify.errors import UsageError
+    from gradverify.sweep import check_count
+
+    try:
+        count = int(text)
+    except ValueError:
+        raise UsageError(f"sweep: expected an integer, got {text!r}") from None
+    check_count(count)
+    return count
 
 
 def _read_format(text: str | None) -> str | None:
@@ -187,6 +210,17 @@ def _read_path(config: pytest.Config, given: str | None, ini: str) -> Path | Non
     return path
 
 
+def _read_benchmark(config: pytest.Config, wanted: bool) -> bool:
+    # As it is called where pytest finds it by itself, and where `-p` names it.
+    if wanted and not any(config.pluginmanager.get_plugin(name) for name in ("benchmark", "pytest_benchmark.plugin")):
+        from gradverify.errors import UsageError
+
+        raise UsageError(
+            "benchmark: pytest-benchmark is not active: leave out `-p no:benchmark`, or pip install pytest-benchmark"
+        )
+    return wanted
+
+
 def _settings_in(values: Mapping[str, Any]) -> Settings:
     from gradverify.settings import read_settings
 
@@ -195,6 +229,7 @@ def _settings_in(values: Mapping[str, Any]) -> Settings:
             "dtypes": values["dtype"] or None,
             "devices": values["device"] or None,
             "seeds": [_read_seed(seed) for seed in values["seed"] or ()] or None,
+            "oracles": values["oracle"] or None,
             "strict": values["strict"],
             "partial": values["partial"],
         }

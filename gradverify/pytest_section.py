@@ -9,8 +9,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from gradverify.render.spelling import several
-from gradverify.render.summary import Shown
-from gradverify.render.table import Style, headline, render_table
+from gradverify.render.summary import Shown, render_report
+from gradverify.render.table import Style, headline
 from gradverify.report import Report
 from gradverify.verdict import Verdict
 
@@ -57,7 +57,7 @@ def show_section(terminal: TerminalReporter, told: Sequence[Told], shown: Shown,
     terminal.write_sep("=", "gradverify")
     if shown is Shown.ALL:
         for one in told:
-            terminal.write_line(f"{render_table(one.report, style=replace(style, color=terminal.hasmarkup))}\n")
+            terminal.write_line(f"{render_report(one.report, style=replace(style, color=terminal.hasmarkup))}\n")
     else:
         chosen = _choose(told, shown)
         for one in chosen[:_MOST_LINES]:

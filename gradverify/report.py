@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from gradverify.graph import Graph
 from gradverify.verdict import Origin, Verdict
+from gradverify.witness import Witness
 
 # Marks a field that documents leave out where it is None.
 OPTIONAL: Mapping[str, bool] = MappingProxyType({"optional": True})
@@ -57,6 +58,12 @@ class Comparison:
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a Comparison is neither true nor false: ask for .exact or .approximate")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_comparison
+
+        return render_comparison(self)
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,7 @@ class Row:
         worst: the element that differs most.
         comparison: candidate and reference at the working precision.
         details: None unless the run was asked for them.
+        witnesses: what each further oracle says of the gradient, in their order.
     """
 
     name: str
@@ -153,6 +161,7 @@ class Row:
     worst: Worst | None = None
     comparison: Comparison | None = None
     details: Details | None = field(default=None, metadata=OPTIONAL)
+    witnesses: tuple[Witness, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,7 +186,8 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see. `graph` is the computation, where details were asked for.
+    by hand. `notes` say what the run could not see. `graph` is the computation, where details were asked for. `resized`
+    names the sizes that are not the case's defaults.
     """
 
     case: str
@@ -190,7 +200,8 @@ class Report:
     named: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None
-    graph: Graph | None = None
+    graph: Graph | None = field(default=None, metadata=OPTIONAL)
+    resized: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -218,6 +229,12 @@ class Report:
         from gradverify.render.table import render_table
 
         return render_table(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gradverify.render.fragment import render_fragment
+
+        return render_fragment(self)
 
 
 @dataclass(frozen=True)

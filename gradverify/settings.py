@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from gradverify.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from gradverify.oracles.estimate import Oracle
 
 _Value = TypeVar("_Value")
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
+# By name, so that a wrong one is refused before anything runs; `gradverify.oracles` makes them.
+AUTOGRAD = "autograd"
+ORACLES = (AUTOGRAD, "finite_difference", "forward_mode", "complex_step", "scalar")
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,8 @@ class Settings:
 
     Attributes:
         dtypes: the working precisions to verify at; devices: where; seeds: of the inputs, a run each.
+        oracles: who says what a gradient should be, by name or made with options of its own: the first gives the
+            reference, the others are witnesses. Autograd is the first of a list that does not name it.
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail, and reading one gives the reference.
         constants: floating inputs that are not differentiated.
@@ -30,6 +38,7 @@ class Settings:
     dtypes: tuple[str, ...] | None = None
     devices: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
+    oracles: tuple[str | Oracle, ...] | None = None
     strict: bool | None = None
     partial: bool | None = None
     constants: frozenset[str] | None = None
@@ -50,12 +59,18 @@ DEFAULTS = Settings(
     dtypes=("float32",),
     devices=("cpu",),
     seeds=(111111,),
+    oracles=(AUTOGRAD,),
     strict=False,
     partial=False,
     constants=frozenset(),
     known={},
     expected_zero=frozenset(),
 )
+
+
+def has_witnesses(settings: Settings) -> bool:
+    """Whether any oracle is heard besides the one that gives the reference."""
+    return len(settings.oracles or ()) > 1
 
 
 def read_settings(raw: Mapping[str, object]) -> Settings:
@@ -96,6 +111,28 @@ def _seeds(name: str, value: object) -> tuple[int, ...]:
             raise UsageError(f"{name}: {one} does not fit in 64 bits")
         seeds.append(one)
     return _unrepeated(name, tuple(seeds))
+
+
+def _oracles(name: str, value: object) -> tuple[str | Oracle, ...]:
+    oracles: dict[str, str | Oracle] = {}
+    for one in _several(value):
+        if not isinstance(one, str) and not _is_oracle(one):
+            shown = f"the class {one.__name__}, make one: {one.__name__}()" if isinstance(one, type) else repr(one)
+            raise UsageError(f"{name}: expected the names of oracles, or oracles themselves, got {shown}")
+        if isinstance(one, str) and one not in ORACLES:
+            raise UsageError(f"{name}: there is no oracle {one!r}; {did_you_mean(one, ORACLES)}")
+        called = one if isinstance(one, str) else one.name
+        if oracles.setdefault(called, one) != one:
+            raise UsageError(f"{name}: two of them are called {called!r}; one at a time can be heard")
+    if not oracles:
+        raise UsageError(f"{name}: expected at least one, got none")
+    if AUTOGRAD not in oracles:
+        oracles = {AUTOGRAD: AUTOGRAD, **oracles}
+    return tuple(oracles.values())
+
+
+def _is_oracle(value: object) -> TypeGuard[Oracle]:
+    return not isinstance(value, type) and all(hasattr(value, one) for one in ("name", "gradients", "check"))
 
 
 def _flag(name: str, value: object) -> bool:
@@ -145,6 +182,7 @@ _READERS = {
     "dtypes": _dtypes,
     "devices": _devices,
     "seeds": _seeds,
+    "oracles": _oracles,
     "strict": _flag,
     "partial": _flag,
     "constants": _names,

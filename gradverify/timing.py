@@ -52,7 +52,7 @@ class Benchmark:
 
     Attributes:
         case, dtype, device, seed, sizes: what was timed.
-        changed: the names of the sizes that are not the defaults of the case.
+        resized: the names of the sizes that are not the defaults of the case.
         threads: of the CPU, to which every pass was held.
         pairs: how often each pass was timed next to the others.
         timings: the hand-derived pass, or the candidate, first.
@@ -65,7 +65,7 @@ class Benchmark:
     device: str
     seed: int
     sizes: dict[str, int]
-    changed: tuple[str, ...] = ()
+    resized: tuple[str, ...] = ()
     threads: int = 1
     pairs: int = 0
     timings: tuple[Timing, ...] = ()

@@ -54,6 +54,17 @@ class Verdict(str, Enum):
         "differs from the reference only where one ulp of the forward values decides the gradient: choose "
         "inputs away from ties and kinks, or list it in `expected_zero` where it is zero in exact arithmetic",
     )
+    DISPUTED = (
+        "disputed",
+        True,
+        "the oracles contradict each other: one of them is at fault, or a function of the forward whose derivative it "
+        "takes on trust",
+    )
+    SUBGRADIENT = (
+        "subgradient",
+        False,
+        "the function has a kink here, and the gradient lies between the slopes of its two sides",
+    )
     KNOWN = ("known", False, "fails, as `known` says it does")
     GIVEN = ("given", False, "not derived: the reference was handed out in its place")
 

@@ -7,14 +7,14 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from gradverify.assessment import assess
 from gradverify.candidate.assessment import assess_candidate
-from gradverify.case import Case, check_sizes, settings_of, sizes_of, with_sizes
+from gradverify.case import Case, changed_sizes, check_sizes, settings_of, sizes_of, with_sizes
 from gradverify.errors import GradientMismatch, GradverifyError, UsageError
 from gradverify.evaluation import draw_inputs
 from gradverify.function_case import FunctionCase, function_case
@@ -22,9 +22,14 @@ from gradverify.graph import Graph
 from gradverify.measurement import run_pass
 from gradverify.report import Environment, Failure, Report, Row
 from gradverify.scope import user_traceback
-from gradverify.settings import DEFAULTS, NOTHING, Settings, read_settings
+from gradverify.settings import DEFAULTS, NOTHING, Settings, has_witnesses, read_settings
+from gradverify.sweep import FITTING, Sweep, excuse, sweep_sizes
 from gradverify.verdict import Verdict
 
+if TYPE_CHECKING:
+    from gradverify.oracles.estimate import Oracle
+
+_UNHEARD_NOTE = "quick: the witnesses were not heard, who need float64"
 _QUICK_NOTE = (
     "quick: judged in {dtype} alone, against autograd in {dtype}. It cannot see an error smaller than the resolution "
     "shown, nor whether the precision is used well; run without quick for a verdict from float64"
@@ -36,7 +41,8 @@ class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
     `quick` runs the working precision alone; `detailed` gathers what a page shows and a terminal cannot: where in
-    the tensor the errors are, how many there are of each size, the source around the statement, the graph.
+    the tensor the errors are, how many there are of each size, the source around the statement, the graph. `swept`
+    says that the sizes are not the case's own, but those of a sweep.
     """
 
     dtype: str
@@ -45,6 +51,7 @@ class Configuration:
     settings: Settings = DEFAULTS
     quick: bool = False
     detailed: bool = False
+    swept: bool = False
 
 
 def verify(
@@ -60,10 +67,12 @@ def verify(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    oracles: str | Oracle | Sequence[str | Oracle] | None = None,
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
     detailed: bool = False,
+    sweep: int | None = None,
 ) -> Report:
     """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
@@ -81,16 +90,30 @@ def verify(
         seed: of the inputs; the first of the case's `seeds` where it is not given.
         dtype: the working precision; the first of the case's `dtypes` where it is not given.
         device: where to run; the first of the case's `devices` where it is not given.
+        oracles: who says what a gradient should be, by name or made with options: the first gives the reference,
+            the others are witnesses; autograd is the first where it is not among them.
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail.
         quick: run the working precision alone; the report's notes say what that cannot see.
         detailed: gather what only a page shows, see `Row.details`.
+        sweep: verify at so many combinations of the sizes, those of the case first; see `gradverify.sweep`. Sizes in
+            `sizes` stay as they are. The report is the first that failed, else that of the case's own sizes; its
+            notes name every combination that was run.
 
     Raises:
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
             raises); a gradient that is not right is a result, not an error.
     """
-    overrides = read_settings({"seeds": seed, "dtypes": dtype, "devices": device, "strict": strict, "partial": partial})
+    overrides = read_settings(
+        {
+            "seeds": seed,
+            "dtypes": dtype,
+            "devices": device,
+            "oracles": oracles,
+            "strict": strict,
+            "partial": partial,
+        }
+    )
     made = _case_of(
         case,
         sizes,
@@ -101,8 +124,11 @@ def verify(
         outputs=outputs,
         parameters=parameters,
     )
-    made = with_sizes(made, sizes or {})
-    return _verify(made, configurations(made, overrides, quick=quick, detailed=detailed)[0])
+    before, made = made, with_sizes(made, sizes or {})
+    configuration = configurations(made, overrides, quick=quick, detailed=detailed)[0]
+    if sweep is None:
+        return _verify(made, configuration)
+    return _verify_sweep(made, configuration, sweep_sizes(made, sweep, held=_held(before, sizes or {})))
 
 
 def check(
@@ -118,10 +144,12 @@ def check(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    oracles: str | Oracle | Sequence[str | Oracle] | None = None,
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
     detailed: bool = False,
+    sweep: int | None = None,
 ) -> Report:
     """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
 
@@ -140,10 +168,12 @@ def check(
         seed=seed,
         dtype=dtype,
         device=device,
+        oracles=oracles,
         strict=strict,
         partial=partial,
         quick=quick,
         detailed=detailed,
+        sweep=sweep,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -250,10 +280,16 @@ def _blank(case: Case, configuration: Configuration) -> Report:
         device=configuration.device,
         seed=configuration.seed,
         sizes=sizes_of(case),
+        resized=tuple(changed_sizes(case)),
     )
 
 
 def _verify(case: Case, configuration: Configuration) -> Report:
+    report = _judge(case, configuration)
+    return excuse(report) if configuration.swept else report
+
+
+def _judge(case: Case, configuration: Configuration) -> Report:
     check_sizes(case)
     if isinstance(case, FunctionCase):
         return _verify_candidate(case, configuration)
@@ -263,7 +299,7 @@ def _verify(case: Case, configuration: Configuration) -> Report:
         case, configuration.seed, dtype, _device(configuration.device), settings.constants or frozenset()
     )
     working = run_pass(case, inputs, dtype, partial=bool(settings.partial))
-    notes = (_QUICK_NOTE.format(dtype=configuration.dtype),) if configuration.quick else ()
+    notes: tuple[str, ...] = (_QUICK_NOTE.format(dtype=configuration.dtype),) if configuration.quick else ()
     judging, assessment = working, None
     if configuration.quick:
         assessment = assess(case, inputs, working, working, settings)
@@ -282,7 +318,15 @@ def _verify(case: Case, configuration: Configuration) -> Report:
             noise_of=working.candidates,
         )
         working = judging if dtype == torch.float64 else working
-        assessment = assess(case, inputs, working, judging, settings)
+        hear = None
+        if has_witnesses(settings):
+            # Imported only here: a run without witnesses pays nothing for them.
+            from gradverify.witnesses import Witnesses
+
+            hear = Witnesses(case, inputs, judging.cotangents, settings).hear
+        assessment = assess(case, inputs, working, judging, settings, hear=hear)
+    elif has_witnesses(settings):
+        notes += (_UNHEARD_NOTE,)
     rows = assessment.rows
     if not all(row.passed for row in rows):
         # Imported only here: a run that passes pays for none of this.
@@ -313,6 +357,44 @@ def _verify(case: Case, configuration: Configuration) -> Report:
             case, inputs, judging.forward.dtype, cotangents=judging.cotangents, candidates=candidates, rows=rows
         ),
     )
+
+
+def _verify_sweep(case: Case, configuration: Configuration, sweep: Sweep) -> Report:
+    """The first report that failed, or that of the case itself, with what became of all of them."""
+    if isinstance(case, FunctionCase) and case.call is not None and not callable(case.call.inputs):
+        raise UsageError(
+            "sweep= needs inputs that depend on sizes: pass a function, inputs=f(generator, n=8, m=3), that draws them"
+        )
+    # An error of the case as it is written is raised; at other sizes it hides nothing that was found at the rest.
+    first = _verify(case, configuration)
+    others = dataclasses.replace(configuration, swept=True)
+    reports = [first, *(examine(one, others) for one in sweep.cases[1:])]
+    failed = [report for report in reports if not report.passed]
+    notes = sweep.notes
+    if len(reports) > 1:
+        notes = (_tell_sweep(reports, failed), *notes)
+    if any(report.error is not None for report in failed):
+        notes = (*notes, FITTING)
+    told = failed[0] if failed else first
+    return dataclasses.replace(told, notes=(*told.notes, *notes))
+
+
+def _tell_sweep(reports: Sequence[Report], failed: Sequence[Report]) -> str:
+    def spell(those: Sequence[Report]) -> str:
+        return ", ".join(f"({', '.join(map(str, one.sizes.values()))})" for one in those)
+
+    names = ", ".join(reports[0].sizes)
+    sentence = f"sweep: {len(reports)} combinations of sizes were run, ({names}) = {spell(reports)}; "
+    sentence += f"{len(failed)} of them failed: {spell(failed)}" if failed else "all of them passed"
+    idle = [one for one in reports if one.passed and any(row.verdict.fails for row in one.rows)]
+    return sentence + (f"; of some gradients nothing could be told at {spell(idle)}" if idle else "")
+
+
+def _held(case: Case, sizes: Mapping[str, int]) -> frozenset[str]:
+    """The sizes that a sweep leaves alone: those that were given, but for what has no other value to start from."""
+    if isinstance(case, FunctionCase) and case.call is not None:
+        return frozenset(name for name, value in sizes.items() if sizes_of(case).get(name) != value)
+    return frozenset(sizes)
 
 
 def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Report:

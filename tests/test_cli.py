@@ -314,7 +314,7 @@ def test_of_more_cases_those_that_pass_are_a_line_each(write, gradverify_cli):
     code, out, _ = gradverify_cli("run")
     assert code == 1
     assert out.count("\ngradient ") == 1
-    assert out.count("Square[float32]: 2 of 2 gradients right") == 10
+    assert out.count("float32]: 2 of 2 gradients right") == 10
     assert "\nslowest:\n" in out
     assert "\n1 failed, 10 passed in " in out
 
@@ -330,7 +330,7 @@ def test_the_user_chooses_what_is_shown(write, gradverify_cli, report, tables):
 
 
 @pytest.mark.parametrize(
-    ("format", "sign"), [("github", "| gradient   |"), ("markdown", "### Square"), ("tsv", "\tshape")]
+    ("format", "sign"), [("github", "| gradient   |"), ("markdown", "## gradverify: 1 passed in "), ("tsv", "\tshape")]
 )
 def test_tables_come_in_the_format_that_is_asked_for(write, gradverify_cli, format, sign):
     write("cases/a.py", SQUARE)
@@ -590,3 +590,48 @@ def test_the_page_of_benchmarks_holds_every_pass(write, gradverify_cli):
     assert "1 timed, 1 not timed" in page
     assert page.index("Wrong[float32]</h2>") < page.index("Square[float32]</h2>")
     assert page.count("<tr data-verdict=") == 2
+
+
+TAIL = SQUARE.replace("Square", "Tail").replace("2 * t.x * d.y", "2 * t.x * d.y * (torch.arange(self.n) < 32)")
+
+
+def test_a_sweep_reports_every_combination_of_sizes(gradverify_cli, write):
+    """The sizes that fail stand in the first line of their report, and together at the end."""
+    write("cases/tail.py", TAIL)
+    assert gradverify_cli("run")[0] == 0
+    code, out, err = gradverify_cli("run", "--sweep", "6")
+    assert (code, err) == (1, "")
+    assert "Tail[n=33-float32]: 1 of 2 gradients wrong; first: x (wrong)" in out
+    assert "Tail[n=2-float32]: 2 of 2 gradients right" in out
+    assert "Tail[float32] fails at 1 of 6 combinations of sizes: n=33\n" in out
+    assert "1 failed, 5 passed" in out
+    _, out, _ = gradverify_cli("run", "--sweep", "6", "--format", "json")
+    _, reports = read_json(out)
+    assert [report.sizes["n"] for report in reports] == [4, 1, 2, 3, 5, 33]
+    assert [report.passed for report in reports] == [True] * 5 + [False]
+    assert [report.resized for report in reports] == [(), *[("n",)] * 5]
+
+
+def test_a_sweep_says_what_it_cannot_vary(gradverify_cli, write):
+    """A case without sizes, sizes that are held, too few of them."""
+    write("cases/square.py", SQUARE)
+    write("cases/fixed.py", SQUARE.replace("Square", "Fixed").replace("n: int = 4", "n = 4"))
+    code, out, err = gradverify_cli("run", "--sweep", "100")
+    assert code == 0
+    assert "note: sweep: Fixed has no sizes: its inputs have only one shape" in err
+    assert "note: sweep: 67 combinations of the sizes of Square exist, not 100" in err
+    assert "68 passed" in out
+    _, _, err = gradverify_cli("run", "cases/square.py", "--sweep", "5", "--size", "n=3,5")
+    assert err.count("note: sweep: Square has no size that is not held") == 1
+    code, _, err = gradverify_cli("run", "--sweep", "0")
+    assert code == 4
+    assert "argument --sweep: expected how many combinations of sizes to run, 1 or more; got '0'" in err
+
+
+def test_a_case_that_raises_at_other_sizes_is_told_how_to_refuse_them(gradverify_cli, write):
+    """Its own sizes pass."""
+    write("cases/picky.py", SQUARE.replace("d.y = d", "assert self.n < 30, 'too long'\n        d.y = d"))
+    code, out, err = gradverify_cli("run", "--sweep", "6", "--report", "failed")
+    assert code == 1
+    assert "Square[n=33-float32]: backward raised AssertionError" in out
+    assert "note: sweep: if these sizes do not fit each other, say so" in err

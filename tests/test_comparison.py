@@ -590,3 +590,11 @@ def test_an_accelerator_says_what_the_cpu_says():
             assert field == "index" or same(getattr(there, field), value, 1e-3), field
         assert vars(distance(one.cuda(), other.cuda())) == pytest.approx(vars(distance(one, other)))
         assert count_above(one.cuda(), 0.5) == count_above(one, 0.5)
+
+
+def test_zeros_that_have_no_memory():
+    """What autograd gives for the gradient of a sign; read element by element it raises."""
+    zeros = torch._efficientzerotensor((3,), dtype=torch.float64)
+    assert torch._is_zerotensor(zeros)
+    assert compare(zeros, torch.zeros(3).double()).exact
+    assert compare(torch.ones(3).double(), zeros).maxdiff == 1.0

@@ -18,17 +18,19 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
-    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "scalar", "scalar.*"),
+    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
     ("errors", "judge", "signature", "graph"),
     ("settings", "trace", "capture", "report", "folding", "scalar_graph", "artifact", "selection", "script"),
-    ("case", "comparison", "importer", "study", "timing"),
+    ("case", "changes", "comparison", "importer", "study", "timing"),
     ("scaling",),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
-    ("evaluation", "loader", "notebook"),
-    ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
-    ("measurement",),
+    ("evaluation", "loader", "notebook", "sweep"),
+    ("noise",),
+    ("replay", "diagnosis", "diagnosis.*"),
+    ("measurement", "oracles", "oracles.*"),
     ("assessment", "inspection"),
-    ("origin", "candidate", "candidate.*"),
+    ("origin", "witnesses"),
+    ("candidate", "candidate.*"),
     ("topology",),
     ("verification",),
     ("mutation", "reproducer", "bench", "bench.*"),
@@ -37,8 +39,13 @@ FLOORS = (
     ("__main__",),
 )
 
-# A report that prints itself is worth one import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table"), ("scalar.graph", "render.graph"), ("scalar.graph", "scalar_graph")}
+# What prints itself, also in a notebook, is worth an import upwards, inside a function.
+EXCEPTIONS = {
+    ("report", "render.table"),
+    ("report", "render.fragment"),
+    ("scalar.graph", "render.graph"),
+    ("scalar.graph", "scalar_graph"),
+}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 
@@ -48,6 +55,7 @@ TORCH_FREE = (
     "verdict",
     "errors",
     "judge",
+    "witness",
     "settings",
     "case",
     "report",
@@ -60,6 +68,7 @@ TORCH_FREE = (
     "loader",
     "selection",
     "artifact",
+    "changes",
     "progress",
     "timing",
     "scaling",

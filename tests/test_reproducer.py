@@ -151,7 +151,9 @@ def test_a_case_is_written_at_its_smallest_sizes_and_fails_by_itself(kernels, tm
     assert called(script).startswith(
         "check( TailCase(rows=1, columns=9), dtype='float32', device='cpu', seed=111111, )"
     )
-    assert script.startswith('"""TailCase[float32]: 1 of 2 gradients wrong; first: x (wrong) is off by ')
+    assert script.startswith(
+        '"""TailCase[rows=1-columns=9-float32]: 1 of 2 gradients wrong; first: x (wrong) is off by '
+    )
     done = run_script(script, tmp_path)
     assert done.returncode == 1
     assert "it is right except in column 8, where it is zero" in done.stderr

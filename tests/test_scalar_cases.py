@@ -17,10 +17,10 @@ from gradverify.oracles.difference import CentralDifference, ForwardDifference, 
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.hearing import ORACLES, Claim, find_oracle, hear
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Stance
 from gradverify.scalar import Value
 from gradverify.trace import values_of
 from gradverify.verdict import Verdict
+from gradverify.witness import Stance
 
 CASES = Path(__file__).parent.parent / "cases"
 FILES = ("expression", "softmax_nll", "neuron", "op_mixes", "training")

@@ -10,8 +10,8 @@ import pytest
 
 from gradverify.verdict import Origin, Verdict
 
-FAILING = {"wrong", "shape", "dtype", "missing", "nonfinite", "vacuous", "inconclusive"}
-PASSING = {"exact", "ok", "imprecise", "known", "given"}
+FAILING = {"wrong", "shape", "dtype", "missing", "nonfinite", "vacuous", "inconclusive", "disputed"}
+PASSING = {"exact", "ok", "imprecise", "subgradient", "known", "given"}
 
 
 def test_which_verdicts_there_are_and_which_fail():

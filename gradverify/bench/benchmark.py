@@ -54,7 +54,7 @@ def bench(
         device=configuration.device,
         seed=configuration.seed,
         sizes=sizes_of(case),
-        changed=tuple(changed_sizes(case)),
+        resized=tuple(changed_sizes(case)),
         threads=threads,
     )
     report = examine(case, configuration)

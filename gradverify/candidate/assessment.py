@@ -26,7 +26,7 @@ from gradverify.judge import WORST_ACCURACY, Accuracy
 from gradverify.location import UNKNOWN
 from gradverify.report import Row, Worst
 from gradverify.scope import dtype_name
-from gradverify.settings import Settings
+from gradverify.settings import Settings, has_witnesses
 from gradverify.signature import defined_at
 from gradverify.verdict import Verdict
 
@@ -86,7 +86,7 @@ def assess_candidate(
         # Imported only here: a candidate with a reference needs no numerical derivatives.
         from gradverify.candidate.standalone import NOTE, judge_standalone
 
-        settled = _settled(judge_standalone(pair), settings, detailed)
+        settled = _settled(judge_standalone(pair, settings), settings, detailed)
         return Assessment(settled, (NOTE.format(dtype=dtype_name(pair.dtype)),))
     first = Experiment(pair, pair.reference, quick=quick, detailed=detailed)
     _check_names(settings, first)
@@ -102,6 +102,8 @@ def assess_candidate(
     else:
         notes = _check_repeatable(first)
         rows = _judge(first, Pool(first, redraw), settings)
+        if has_witnesses(settings) and first.unjudged is not None:
+            notes.append("the witnesses were not heard, who need the candidate in float64")
         if first.unjudged is not None:
             notes.append(
                 f"judged in {dtype_name(pair.dtype)} alone, where an error below the resolution shown is not noticed; "
@@ -188,6 +190,8 @@ def _judge(first: Experiment, pool: Pool, settings: Settings) -> dict[str, Row]:
         if first.unjudged is not None:
             return _judge_alone(first, pool, zeros)
     rows = {name: _row(first, name, several) for name, several in findings.items()}
+    if has_witnesses(settings):
+        rows = _with_witnesses(first, rows, findings, settings)
     for name, row in rows.items():
         if row.verdict is Verdict.WRONG and name not in zeros:
             rows[name] = _explained(first, row, findings[name])
@@ -238,6 +242,31 @@ def _row(first: Experiment, name: str, findings: list[Finding]) -> Row:
     if worst.coarse and seen.accuracy is not None:
         return _measured(first, row, sample, seen.accuracy.allowed, sample.candidate)
     return _measured(first, row, sample, allowed, sample.precise)
+
+
+def _with_witnesses(
+    first: Experiment, rows: dict[str, Row], findings: dict[str, list[Finding]], settings: Settings
+) -> dict[str, Row]:
+    """The rows with what witnesses say, who differentiate the reference; of outputs they say nothing."""
+    # Imported only here: a run without witnesses pays nothing for them.
+    from gradverify.candidate.forward import inputs_of
+    from gradverify.witnesses import Witnesses
+
+    found = {name: one for name, several in findings.items() for one in several if one.aspect is Cotangent.NORMAL}
+    inputs = inputs_of(first.pair, first.exact.run)
+    witnesses = Witnesses(inputs.case, inputs, first.cotangents(Cotangent.NORMAL), settings)
+    return witnesses.hear(
+        rows,
+        {name: one.sample.precise for name, one in found.items() if one.sample.precise is not None},
+        {name: one.sample.exact for name, one in found.items()},
+        {name: _explained_by_rounding(one) for name, one in found.items()},
+    )
+
+
+def _explained_by_rounding(finding: Finding) -> float:
+    """The largest difference that rounding explains, away from kinks."""
+    judgement = finding.judgement
+    return judgement.allowed if judgement.verdict is Verdict.OK else finding.evidence.derivation.allowed_first
 
 
 def _worst(findings: list[Finding]) -> Finding:

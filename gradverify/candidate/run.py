@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -121,10 +122,20 @@ def run(
 
 
 def name_outputs(callee: Callee, returned: object, names: Sequence[str | None] | None) -> dict[str, Tensor]:
-    """The tensors that were returned, by name: "output", the keys of a mapping or a named tuple, or "output0" and on.
+    """The tensors that were returned, by name.
 
     Raises:
         InvalidOutput: if something else was returned, or fewer than `names`.
+    """
+    values = name_values(callee, returned, names)
+    return {name: _tensor(callee, name, value) for name, value in values.items() if value is not None}
+
+
+def name_values(callee: Callee, returned: object, names: Sequence[str | None] | None) -> dict[str, Any]:
+    """What was returned, by name: "output", the keys of a mapping or a named tuple, or "output0" and on.
+
+    Raises:
+        InvalidOutput: if fewer than `names` were.
     """
     if isinstance(returned, Mapping):
         values = {str(name): value for name, value in returned.items()}
@@ -140,7 +151,7 @@ def name_outputs(callee: Callee, returned: object, names: Sequence[str | None] |
                 defined_at(callee.function),
             )
         values = {name: value for name, value in zip(own, several, strict=False) if name is not None}
-    return {name: _tensor(callee, name, value) for name, value in values.items() if value is not None}
+    return values
 
 
 def backward_of(run: Run) -> Location:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
 from gradverify.candidate.cotangent import Cotangent, draw_cotangents
+from gradverify.candidate.forward import inputs_of
 from gradverify.candidate.pair import Pair
 from gradverify.candidate.run import backward_of, run
 from gradverify.candidate.widening import Conditions
-from gradverify.case import Case
 from gradverify.comparison import distance
 from gradverify.errors import CaseRaised, UsageError
-from gradverify.evaluation import Inputs
 from gradverify.judge import LEAST_UNITS, PRECISIONS
+from gradverify.oracles.estimate import Oracle
 from gradverify.oracles.finite_difference import FiniteDifference
+from gradverify.oracles.hearing import witnesses_of
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Stance, Witness
+from gradverify.oracles.testimony import Hearing, Ruling, weigh_testimony
 from gradverify.report import Row, Worst
 from gradverify.scope import dtype_name
-from gradverify.trace import Trace
+from gradverify.settings import Settings
 from gradverify.verdict import Verdict
+from gradverify.witness import Stance, Witness
 
 NOTE = (
     "there is no reference: the gradients in float64 were held against finite differences of the candidate's own "
@@ -43,32 +43,12 @@ _VERDICTS = {
 }
 
 
-class _Forward(Case):
-    """The forward of a candidate, as oracles take it."""
-
-    def __init__(self, pair: Pair) -> None:
-        """Run the candidate of a pair in float64."""
-        self.pair = pair
-
-    @override
-    def inputs(self, generator: torch.Generator) -> Mapping[str, Tensor | None]:
-        return {**self.pair.arguments.tensors}
-
-    @override
-    def forward(self, t: Trace) -> tuple[Tensor, ...]:
-        given = self.pair.arguments.mapped(lambda name, _: t[name])
-        called = run(self.pair.precise_candidate, given, self.pair.outputs, Conditions.WIDENED)
-        for name, output in called.differentiable.items():
-            t[name] = output
-        return tuple(called.differentiable.values())
-
-    @override
-    def backward(self, t: object, d: object) -> NoReturn:
-        raise UsageError("a candidate brings its own backward")
-
-
-def judge_standalone(pair: Pair) -> list[Row]:
+def judge_standalone(pair: Pair, settings: Settings) -> list[Row]:
     """A row for each gradient of a candidate that has no reference.
+
+    Args:
+        pair: the candidate and its arguments.
+        settings: name the witnesses that are heard besides.
 
     Raises:
         UsageError: if the candidate does not run in float64, where numerical derivatives have digits.
@@ -85,13 +65,12 @@ def judge_standalone(pair: Pair) -> list[Row]:
             "there is no reference, and numerical derivatives need the candidate in float64, where it does not run: "
             f"{reason}; pass reference=..., the same in plain torch"
         )
-    given: dict[str, Tensor | None] = {**pair.arguments.tensors}
-    differentiated = frozenset(pair.arguments.differentiated)
-    inputs = Inputs(_Forward(pair), given, differentiated, pair.cotangent_seed, pair.device)
+    inputs = inputs_of(pair, called)
     cotangents = draw_cotangents(Cotangent.NORMAL, called.differentiable, pair.cotangent_seed)
     problem = Problem(inputs.case, inputs, cotangents)
     where = backward_of(called)
     gradients = called.gradients(cotangents)
+    oracles = [FiniteDifference(), *witnesses_of(settings, FiniteDifference.name)]
     rows = []
     for name, leaf in pair.arguments.leaves.items():
         row = Row(
@@ -104,21 +83,27 @@ def judge_standalone(pair: Pair) -> list[Row]:
             line=where.line or None,
         )
         gradient = gradients[name]
-        rows.append(_judged(row, torch.zeros_like(called.leaves[name]) if gradient is None else gradient, problem))
+        rows.append(
+            _judged(row, torch.zeros_like(called.leaves[name]) if gradient is None else gradient, problem, oracles)
+        )
     return rows
 
 
-def _judged(row: Row, gradient: Tensor, problem: Problem) -> Row:
+def _judged(row: Row, gradient: Tensor, problem: Problem, oracles: Sequence[Oracle]) -> Row:
     scale = distance(gradient, gradient).scale
     allowed = LEAST_UNITS * PRECISIONS["float64"].unit * scale
-    witness = FiniteDifference().check(problem, row.name, gradient, allowed=allowed)
+    witness, *others = [oracle.check(problem, row.name, gradient, allowed=allowed) for oracle in oracles]
     verdict = _VERDICTS[witness.stance]
     if verdict is Verdict.OK and scale == 0.0:
         verdict = Verdict.VACUOUS
     hints = () if verdict is Verdict.OK and witness.stance is Stance.AGREES else (str(witness),)
+    finding = weigh_testimony([Hearing(one) for one in others], differs=verdict.fails, reference=witness.oracle)
+    if finding.ruling is Ruling.REFUTED:
+        verdict, hints = Verdict.DISPUTED, (*finding.hints, *hints)
     return dataclasses.replace(
         row,
         verdict=verdict,
+        witnesses=(witness, *others) if others else (),
         hints=hints,
         resolution=witness.error / scale if scale and math.isfinite(witness.error) else None,
         worst=_worst(witness),

@@ -167,7 +167,7 @@ def _blank(planned: Planned) -> Benchmark:
         device=configuration.device,
         seed=configuration.seed,
         sizes=sizes_of(case),
-        changed=tuple(changed_sizes(case)),
+        resized=tuple(changed_sizes(case)),
     )
 
 

@@ -48,7 +48,7 @@ def report_of(broken: Broken) -> Report:
 
 
 def _examine(planned: Planned) -> Report:
-    from gradverify.case import sizes_of
+    from gradverify.case import changed_sizes, sizes_of
     from gradverify.verification import examine
 
     case, configuration = planned.found.case, planned.configuration
@@ -65,6 +65,7 @@ def _examine(planned: Planned) -> Report:
             seed=configuration.seed,
             sizes=sizes_of(case),
             error=failure_of(error),
+            resized=tuple(changed_sizes(case)),
         )
 
 

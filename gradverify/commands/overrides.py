@@ -8,8 +8,13 @@ from gradverify.settings import Settings, read_settings
 
 
 def overrides_of(options: Namespace) -> Settings:
-    """The settings that the command line gives; each value counts once. A command may lack the flags."""
-    several = {"dtypes": options.dtype, "devices": options.device, "seeds": options.seed}
+    """The settings that the command line gives; each value counts once. A command may lack `--oracle` and the flags."""
+    several = {
+        "dtypes": options.dtype,
+        "devices": options.device,
+        "seeds": options.seed,
+        "oracles": getattr(options, "oracle", None),
+    }
     flags = {name: getattr(options, name, False) for name in ("strict", "partial")}
     return read_settings(
         {

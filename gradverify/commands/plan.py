@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -113,6 +114,44 @@ def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]])
     ]
 
 
+def parse_count(text: str) -> int:
+    """How many combinations of sizes `--sweep` asks for."""
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ArgumentTypeError(f"expected how many combinations of sizes to run, 1 or more; got {text!r}")
+    return count
+
+
+def sweep(found: Sequence[Found], count: int | None, held: Iterable[str]) -> tuple[list[Found], list[str]]:
+    """Each case at so many combinations of its sizes, itself first; and what there is to say of them.
+
+    Args:
+        found: the cases.
+        count: how many combinations; None for the case alone.
+        held: the sizes that stay as they are.
+
+    Raises:
+        UsageError: for a case whose sizes cannot be changed.
+    """
+    if count is None:
+        return list(found), []
+
+    from gradverify.loader import Found
+    from gradverify.sweep import sweep_sizes
+
+    swept: list[Found] = []
+    notes: list[str] = []
+    names = frozenset(held)
+    for one in found:
+        several = sweep_sizes(one.case, count, held=names)
+        swept += [one, *(Found(case, one.location, swept=True) for case in several.cases[1:])]
+        notes += several.notes
+    return swept, list(dict.fromkeys(notes))
+
+
 def plan(
     found: Iterable[Found],
     expression: str,
@@ -131,7 +170,7 @@ def plan(
 
     selection = Selection(expression)
     planned = [
-        Planned(one, each)
+        Planned(one, dataclasses.replace(each, swept=one.swept))
         for one in found
         for each in configurations(one.case, overrides, quick=quick, detailed=detailed)
     ]

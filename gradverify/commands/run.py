@@ -10,26 +10,29 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
-from gradverify.commands.output import JSON, add_format_argument, add_html_argument
+from gradverify.commands.output import JSON, add_format_argument, add_html_argument, add_report_argument
 from gradverify.commands.overrides import overrides_of, parse_seed
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
     nothing_selected,
+    parse_count,
     parse_size,
     plan,
     resize,
+    sweep,
     targets_of,
 )
 from gradverify.errors import UsageError
 from gradverify.progress import show_progress
 from gradverify.render import spelling
 from gradverify.render.color import wants_color
+from gradverify.render.comment import render_comment
 from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
-from gradverify.render.table import PLAIN, Style
+from gradverify.render.table import MARKDOWN, PLAIN, Style
 from gradverify.report import Report
-from gradverify.settings import DTYPES
+from gradverify.settings import AUTOGRAD, DTYPES, ORACLES
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
@@ -40,6 +43,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_selection_arguments(parser)
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="verify at this working precision; repeatable")
     parser.add_argument("--device", action="append", help="verify on this device, such as cuda; repeatable")
+    parser.add_argument(
+        "--oracle",
+        action="append",
+        metavar="NAME",
+        help=f"hear this oracle as a witness ({', '.join(ORACLES[1:])}); repeatable; where {AUTOGRAD} is named too, "
+        "the first gives the reference",
+    )
     parser.add_argument("--seed", action="append", type=parse_seed, help="draw the inputs from this seed; repeatable")
     parser.add_argument(
         "--size",
@@ -49,18 +59,18 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="NAME=10,100",
         help="run each case that has this size at each of these values; repeatable",
     )
+    parser.add_argument(
+        "--sweep",
+        type=parse_count,
+        metavar="N",
+        help="run each case at N combinations of its sizes, its own first; those that --size names stay as they are",
+    )
     parser.add_argument("--strict", action="store_true", help="a gradient that is right but imprecise fails")
     parser.add_argument("--partial", action="store_true", help="a gradient that is not derived yet does not fail")
     parser.add_argument(
         "--quick", action="store_true", help="run the working precision alone; reports say what that cannot see"
     )
-    parser.add_argument(
-        "--report",
-        choices=[one.value for one in Shown],
-        default=Shown.AUTO.value,
-        help="which tables to show; auto, the default, is all up to 10 cases, then a line for each that passed, "
-        "and the slowest five",
-    )
+    add_report_argument(parser)
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
     add_html_argument(parser)
@@ -91,9 +101,10 @@ def execute(options: Namespace) -> ExitCode:
         check_device(device)
     with foreign_code():
         findings = find(targets)
-        found = resize(findings.found, options.size)
+        sized = resize(findings.found, options.size)
+        found, notes = sweep(sized, options.sweep, (name for name, _ in options.size))
     planned = plan(found, options.expression, overrides, quick=options.quick, detailed=options.html is not None)
-    for sentence in findings.unfinished:
+    for sentence in (*findings.unfinished, *notes):
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
         print(nothing_selected(targets, len(found), options.expression), file=sys.stderr)
@@ -108,8 +119,10 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     from gradverify.verification import describe_environment
 
     environment = describe_environment({one.configuration.device for one in planned})
-    shown, is_json = Shown(options.report), options.format == JSON
-    style = PLAIN if is_json else Style(options.format, wants_color(sys.stdout))
+    shown = Shown(options.report)
+    # One document, whose head and length depend on everything that ran.
+    is_whole = options.format in (JSON, MARKDOWN)
+    style = PLAIN if is_whole else Style(options.format, wants_color(sys.stdout))
     total = len(planned) + len(broken)
     outcomes: list[Outcome] = []
     interrupted = False
@@ -117,7 +130,7 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         with show_progress(total) as progress:
             for outcome in run_all(planned, broken, progress):
                 outcomes.append(outcome)
-                text = "" if is_json else render_outcome(outcome, shown, total, style=style)
+                text = "" if is_whole else render_outcome(outcome, shown, total, style=style)
                 if text:
                     with progress.hidden():
                         print(text, end="", flush=True)
@@ -135,8 +148,17 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
             from gradverify.render.html import render_html
 
             write_whole(options.html, render_html(reports, environment))
-    closing = document if is_json else render_totals(outcomes, shown, environment, style=style)
+    if options.format == JSON:
+        closing = document
+    elif options.format == MARKDOWN:
+        closing = render_comment(outcomes, environment, shown=shown)
+    else:
+        closing = render_totals(outcomes, shown, environment, style=style)
     print(closing, end="", flush=True)
+    if options.sweep is not None and any(one.report.error for one in outcomes[len(broken) :]):
+        from gradverify.sweep import FITTING
+
+        print(f"note: {FITTING}", file=sys.stderr)
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)

@@ -12,7 +12,7 @@ from gradverify.errors import GradverifyError
 from gradverify.evaluation import run_autograd
 from gradverify.oracles.estimate import Estimate, allowed_or_measured, compare_with, reason_of
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Witness
+from gradverify.witness import Witness
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from gradverify.oracles.estimate import Estimate, absent, allowed_or_measured, c
 from gradverify.oracles.lines import Probe, element_lines
 from gradverify.oracles.problem import Problem
 from gradverify.oracles.search import Search
-from gradverify.oracles.testimony import Witness
+from gradverify.witness import Witness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,16 @@ class Directional(ABC):
         except GradverifyError as error:
             return absent(self.name, reason_of(error), problem.evaluations - before)
 
+    def measure_at(self, problem: Problem, name: str, where: Tensor, allowed: float) -> Estimate | None:
+        """The derivatives along some elements of a tensor; None where they are too many, or cannot be measured."""
+        numbers = where.flatten().nonzero().flatten().tolist()
+        if not 0 < len(numbers) <= self.elements:
+            return None
+        try:
+            return self._measure(problem, name, allowed, numbers)
+        except GradverifyError:
+            return None
+
     def _estimate(self, problem: Problem, name: str) -> Estimate:
         numel = problem.values[name].numel()
         if numel > self.elements:
@@ -74,24 +85,34 @@ class Directional(ABC):
         except GradverifyError as error:
             return Estimate(None, evaluations=problem.evaluations - before, reason=reason_of(error))
 
-    def _measure(self, problem: Problem, name: str, allowed: float) -> Estimate:
+    def _measure(self, problem: Problem, name: str, allowed: float, numbers: Sequence[int] | None = None) -> Estimate:
+        """Measure every element, or some of them by their number; the error bar of the others is infinite."""
         before = problem.evaluations
         value = problem.values[name]
         probe = self.probe(problem, name, allowed)
-        lines = element_lines(value)
+        lines = element_lines(value, numbers)
         slopes = probe.slopes(lines)
 
-        def tensor(numbers: Iterable[float]) -> Tensor:
+        def tensor(found: Iterable[float], others: float = 0.0) -> Tensor:
             lengths = [line.scale for line in lines]
-            scaled = [number / length for number, length in zip(numbers, lengths, strict=True)]
-            return torch.tensor(scaled, dtype=torch.float64, device=value.device).view(value.shape)
+            scaled = [number / length for number, length in zip(found, lengths, strict=True)]
+            measured = torch.tensor(scaled, dtype=torch.float64, device=value.device)
+            if numbers is None:
+                return measured.view(value.shape)
+            whole = torch.full((value.numel(),), others, dtype=torch.float64, device=value.device)
+            whole[torch.tensor(numbers, device=value.device)] = measured
+            return whole.view(value.shape)
 
         kinked = [(line, slope) for line, slope in zip(lines, slopes, strict=True) if slope.jump]
+        if numbers is None:
+            joint = len(kinked) > 1 and probe.is_joint(kinked)
+        else:  # a kink may be shared with an element that is not among them
+            joint = not all(probe.is_alone(*one) for one in kinked)
         return Estimate(
             tensor(slope.value for slope in slopes),
-            tensor(slope.error for slope in slopes),
+            tensor((slope.error for slope in slopes), math.inf),
             tensor(slope.jump for slope in slopes) if kinked else None,
-            joint=len(kinked) > 1 and probe.is_joint(kinked),
+            joint=joint,
             reach=max((slope.step for _, slope in kinked), default=0.0),
             evaluations=problem.evaluations - before,
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gradverify.errors import CaseRaised, GradverifyError
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Stance, Witness
+from gradverify.witness import Stance, Witness
 
 # A bar wider than a tenth of the gradient does not know its first digit.
 _WIDEST = 0.1

@@ -29,6 +29,11 @@ _VISIBLE = 8.0
 _NOISE_MARGIN = 4.0
 # Random signs on the elements at kinks, besides all up and all down.
 _SIGN_DRAWS = 3
+# To see whether a kink stays, the others move further than the step that looks at it, twice, with random signs; that
+# step is larger than the smallest that the kink was seen at, where rounding is nearly as large as the jump.
+_SHIFTS = 2
+_SHIFT = 64.0
+_KINK_STEP = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,22 @@ class _Differences(Probe):
             if not max(abs(right - expected_right), abs(left - expected_left)) <= slack:
                 return True
         return False
+
+    @override
+    def is_alone(self, line: Line, slope: Slope) -> bool:
+        """A kink of its own stays where it is when all other elements move; one that is shared moves away."""
+        step = _KINK_STEP * slope.step
+        generator = torch.Generator().manual_seed(0)
+        others = line.direction == 0
+        for _ in range(_SHIFTS):
+            signs = torch.randint(0, 2, self._value.shape, generator=generator, dtype=torch.int8).to(self._value.device)
+            shift = (_SHIFT * step * scale_of(self._value) * (2 * signs - 1)).to(self._value.dtype).where(others, 0)
+            moved = [self._value + shift + at * line.direction for at in (0.0, step, -step)]
+            here, above, below = torch.stack([self._problem.rise(self._name, one) for one in moved]).tolist()
+            jump = abs((above - here) + (below - here)) / step
+            if not abs(jump - slope.jump) <= slope.jump / 4:
+                return False
+        return True
 
     def _sample(self, wanted: Sequence[tuple[Line, float]], draws: Sequence[int] = ()) -> list[Sample]:
         """Run the forward at steps along lines, under a draw of noise each where there are any."""

@@ -54,6 +54,10 @@ class Probe(ABC):
         """Whether kinks met along several lines are one and the same; taken to be, where it cannot be told."""
         return len(kinks) > 1
 
+    def is_alone(self, line: Line, slope: Slope) -> bool:  # noqa: ARG002  # who measures no kinks does not look
+        """Whether a kink met along the line of one element is that element's own; taken not to be, where not known."""
+        return False
+
 
 def summed(terms: Tensor, line: Line) -> Tensor:
     """Of the terms of a derivative along a line: their sum, the sum of their magnitudes, and the length of the line."""
@@ -69,11 +73,12 @@ def scale_of(value: Tensor) -> float:
     return largest * math.sqrt(float((finite / largest).square().mean()))
 
 
-def element_lines(value: Tensor) -> list[Line]:
-    """A line along each element, as long as the element itself or the tensor's scale, whichever is longer."""
+def element_lines(value: Tensor, numbers: Sequence[int] | None = None) -> list[Line]:
+    """A line along each element, or some of them, as long as it or the tensor's scale, whichever is longer."""
     scale = scale_of(value)
     lengths = value.double().abs().clamp(min=scale).where(value.isfinite(), 0).flatten().tolist()
-    return [element_line(value, number, length) for number, length in enumerate(lengths)]
+    chosen = range(value.numel()) if numbers is None else numbers
+    return [element_line(value, number, lengths[number]) for number in chosen]
 
 
 def element_line(value: Tensor, number: int, length: float) -> Line:

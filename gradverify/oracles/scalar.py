@@ -14,9 +14,9 @@ from gradverify.evaluation import Inputs, Tensors
 from gradverify.location import raised_at
 from gradverify.oracles.estimate import Estimate, allowed_or_measured, compare_with, reason_of
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Witness
 from gradverify.scalar import UnsupportedOperation, Value
 from gradverify.scope import own_copy, user_code
+from gradverify.witness import Witness
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from gradverify.oracles.estimate import absent, index_of
 from gradverify.oracles.lines import Line, Probe, element_line, random_lines, scale_of
 from gradverify.oracles.slope import UNIT, Slope
-from gradverify.oracles.testimony import Stance, Witness
+from gradverify.witness import Stance, Witness
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What oracles say of a gradient, as data, and the rules by which their word counts. Needs no torch."""
+"""The rules by which the word of witnesses counts against that of the reference. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,80 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-
-class Stance(str, Enum):
-    """How an oracle stands to a gradient. A string, so that it prints and serialises as its value."""
-
-    AGREES = "agrees"
-    DISAGREES = "disagrees"
-    SUBGRADIENT = "subgradient"  # the function has a kink here, and the gradient lies between the slopes of both sides
-    KINK = "kink"  # there are kinks, and it cannot be told whether the gradient fits them
-    INCONCLUSIVE = "inconclusive"  # measured, but not sharply enough to tell right from wrong
-    ABSENT = "does not apply"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
-
-
-_SAYS = {
-    Stance.AGREES: "agrees",
-    Stance.DISAGREES: "disagrees",
-    Stance.SUBGRADIENT: "finds a kink",
-    Stance.KINK: "finds kinks",
-    Stance.INCONCLUSIVE: "cannot tell",
-    Stance.ABSENT: "does not apply",
-}
-
-
-@dataclass(frozen=True)
-class Witness:
-    """What one oracle says of one gradient.
-
-    Attributes:
-        oracle: its name.
-        stance: what it says.
-        error: its error bar: an element that is off by less may go unnoticed; nan where nothing was measured.
-        evaluations: how many times it ran the forward.
-        reason: why it does not apply or cannot tell, or what else there is to know.
-        index: of the element that it disagrees with, or that lies at a kink; None where there is no such one.
-        claimed: what the gradient says there, or along a line where there is no index; nan where nothing is shown.
-        measured: what the oracle says there, with `error` as its bar; at a kink, the mean of both sides.
-    """
-
-    oracle: str
-    stance: Stance
-    error: float = math.nan
-    evaluations: int = 0
-    reason: str = ""
-    index: tuple[int, ...] | None = None
-    claimed: float = math.nan
-    measured: float = math.nan
-
-    def __str__(self) -> str:
-        """One line, such as "finite_difference disagrees at (3, 7): 0.5 claimed, 1 ± 2.0e-12 measured"."""
-        text = f"{self.oracle} {_SAYS[self.stance]}"
-        if self.stance is Stance.ABSENT:
-            return f"{text}: {self.reason}"
-        if math.isnan(self.measured):
-            text += f" ± {self.error:.1e}"
-        else:
-            where = f" at {self.index}" if self.index else ""
-            text += f"{where}: {self.claimed:.6g} claimed, {self.measured:.6g} ± {self.error:.1e} measured"
-        return f"{text} ({self.reason})" if self.reason else text
+from gradverify.witness import Stance, Witness
 
 
 @dataclass(frozen=True)
 class Hearing:
     """What one oracle says of a candidate, and of the reference where the two differ.
 
-    `reference` is None where candidate and reference are the same up to rounding, or where nothing hangs on it.
+    Attributes:
+        candidate: what it says of the candidate.
+        reference: of the reference; None where the two are the same up to rounding, or where nothing hangs on it.
+        note: under what assumption it says so, where it makes one.
     """
 
     candidate: Witness
     reference: Witness | None = None
+    note: str = ""
 
     @property
     def oracle(self) -> str:
@@ -97,10 +39,13 @@ class Hearing:
         if self.reference is None or not self.sides_with_candidate:
             return str(self.candidate)
         seen = self.reference
-        where = f" at {seen.index}" if seen.index else ""
-        against = f"{seen.measured:.10g} ± {seen.error:.1e} measured{where}, {seen.claimed:.10g} by the reference"
+        where = f" at {list(seen.index)}" if seen.index else ""
+        digits = _digits(seen.measured, seen.error)
+        against = (
+            f"{seen.measured:.{digits}g} ± {seen.error:.1e} measured{where}, {seen.claimed:.{digits}g} by the reference"
+        )
         because = f" ({self.candidate.reason})" if self.candidate.reason else ""
-        return f"{self.oracle} sides with the candidate: {against}{because}"
+        return f"{self.oracle} sides with the candidate: {against}" + because
 
 
 class Ruling(Enum):
@@ -131,10 +76,10 @@ def weigh_testimony(hearings: Sequence[Hearing], *, differs: bool, reference: st
     """
     stances = [hearing.candidate.stance for hearing in hearings]
     if not differs:
-        refuting = [str(hearing) for hearing in hearings if hearing.candidate.stance is Stance.DISAGREES]
+        refuting = [hearing for hearing in hearings if hearing.candidate.stance is Stance.DISAGREES]
         if not refuting:
             return Finding(Ruling.NONE)
-        return Finding(Ruling.REFUTED, (f"candidate and {reference} agree, and both are contradicted", *refuting))
+        return Finding(Ruling.REFUTED, (_who_contradicts(hearings, reference), *map(str, refuting)))
     siding = [hearing for hearing in hearings if hearing.sides_with_candidate]
     if siding:
         return Finding(Ruling.DISPUTED, (_who_stands_alone(hearings, reference), *map(str, siding)))
@@ -149,14 +94,35 @@ def weigh_testimony(hearings: Sequence[Hearing], *, differs: bool, reference: st
 def _who_stands_alone(hearings: Sequence[Hearing], reference: str) -> str:
     against = [one.oracle for one in hearings if one.candidate.stance is Stance.DISAGREES]
     siding = [one.oracle for one in hearings if one.sides_with_candidate]
-    if not against:
-        return f"{reference} stands alone: {' and '.join(siding)} {_say(siding)} what the candidate says"
-    others = " and ".join([reference, *against])
-    return f"the oracles are divided: {others} against the candidate, {' and '.join(siding)} for it"
+    if against:
+        return (
+            f"the oracles are divided: {_listed([reference, *against])} against the candidate, {_listed(siding)} for it"
+        )
+    say = "says" if len(siding) == 1 else "say"
+    # Of the witnesses that assume something all assume the same, since it is the forward that brings it up.
+    notes = dict.fromkeys(one.note for one in hearings if one.sides_with_candidate and one.note)
+    return ", ".join([f"{reference} stands alone: {_listed(siding)} {say} what the candidate says", *notes])
 
 
-def _say(names: Sequence[str]) -> str:
-    return "says" if len(names) == 1 else "say"
+def _who_contradicts(hearings: Sequence[Hearing], reference: str) -> str:
+    against = [one.oracle for one in hearings if one.candidate.stance is Stance.DISAGREES]
+    agreeing = [one.oracle for one in hearings if one.candidate.stance is Stance.AGREES]
+    if len(against) == 1:
+        return f"{against[0]} stands alone against {_listed(['the candidate', reference, *agreeing])}"
+    return f"{_listed(against)} contradict {_listed(['the candidate', reference, *agreeing])}"
+
+
+def _digits(value: float, error: float) -> int:
+    """As many digits as are known, and one more; two numbers that an oracle tells apart look different."""
+    if not (0 < error < abs(value)):
+        return 6
+    return min(16, max(6, math.ceil(math.log10(abs(value) / error)) + 1))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: "a", "a and b", "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _told(hearings: Sequence[Hearing], stance: Stance) -> tuple[str, ...]:

@@ -8,11 +8,17 @@ from gradverify.location import shorten
 from gradverify.render import spelling
 from gradverify.report import Failure, Row, Worst
 from gradverify.verdict import Origin, Verdict
+from gradverify.witness import Stance
 
 # A statement is quoted to be recognised; one that holds a table of numbers would fill the screen.
 _LONGEST_QUOTE = 8
 
 _INDENT = "    "
+
+# More names than this say no more.
+_MOST_NAMES = 8
+# What a witness says that its cell alone does not explain.
+_DOUBTFUL = frozenset({Stance.SUBGRADIENT, Stance.KINK, Stance.INCONCLUSIVE})
 
 
 def tell(row: Row) -> str:
@@ -26,6 +32,8 @@ def tell(row: Row) -> str:
         return "has no gradient"
     if row.verdict is Verdict.VACUOUS:
         return "is zero everywhere, so that nothing was tried"
+    if row.verdict is Verdict.DISPUTED and row.hints:
+        return f"where {spelling.one_line(row.hints[0])}"
     if row.verdict is Verdict.NONFINITE:
         return "is not finite where the reference is"
     if row.verdict is Verdict.WRONG and worst is not None and not _is_allowed(worst):
@@ -50,6 +58,31 @@ def explain_rows(failed: Iterable[Row]) -> list[str]:
     return [*paragraphs, "\n".join(lines)] if lines else paragraphs
 
 
+def explain_witnesses(rows: Iterable[Row]) -> str:
+    """Why witnesses say nothing of some gradients, and what those found that met kinks; a line each."""
+    silent: dict[tuple[str, str], list[str]] = {}
+    lines = []
+    for row in rows:
+        name = spelling.one_line(row.name)
+        for witness in row.witnesses:
+            if witness.stance is Stance.ABSENT:
+                silent.setdefault((witness.oracle, witness.reason), []).append(name)
+            elif witness.stance in _DOUBTFUL and (row.passed or str(witness) not in row.hints):
+                lines.append(f"{name}: {spelling.one_line(str(witness))}")
+    absent = [
+        f"{oracle} does not apply to {_some(names)}: {spelling.one_line(reason)}"
+        for (oracle, reason), names in silent.items()
+    ]
+    return "\n".join([*absent, *lines])
+
+
+def _some(names: list[str]) -> str:
+    """Names, the first few where they are many."""
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
+
+
 def _explain(row: Row) -> str:
     """What the verdict means, where the gradient was assigned, what else is known of it."""
     parts = [f"{spelling.one_line(row.name)} ({row.verdict}): {row.verdict.sentence}"]
@@ -63,7 +96,13 @@ def _explain(row: Row) -> str:
     if row.worst is not None and (row.verdict is Verdict.INCONCLUSIVE or not _is_allowed(row.worst)):
         parts.append(f"{_INDENT}{_spell_worst(row.worst)}")
     parts += [f"{_INDENT}hint: {spelling.one_line(hint)}" for hint in row.hints]
+    parts += [f"{_INDENT}witness: {spelling.one_line(told)}" for told in witnesses_against(row)]
     return "\n".join(parts)
+
+
+def witnesses_against(row: Row) -> list[str]:
+    """What the witnesses say who disagree with a gradient, as far as its hints do not say so."""
+    return [str(one) for one in row.witnesses if one.stance is Stance.DISAGREES and str(one) not in row.hints]
 
 
 def explain_failure(failure: Failure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -16,6 +17,9 @@ from gradverify.report import Environment, Report
 # Raised when a document that was valid no longer is; a new key is no such change.
 SCHEMA = 1
 
+# Other documents of gradverify, by a key that only they have.
+_OTHERS = {"studies": "gradverify mutate", "cases": "gradverify list", "changes": "gradverify diff"}
+
 # JSON has no spelling of its own for these.
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -25,7 +29,7 @@ def render_json(reports: Iterable[Report], environment: Environment) -> str:
     document = {
         "schema": SCHEMA,
         "environment": _plain(environment),
-        "reports": [_plain_report(report) for report in reports],
+        "reports": [{**_plain(report), "passed": report.passed} for report in reports],
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
@@ -39,9 +43,18 @@ def read_json(text: str) -> tuple[Environment, list[Report]]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"this is no JSON: {error}; was the file cut short?") from None
+        raise UsageError(
+            f"this is no JSON: {error}; expected what `gradverify run --json FILE` writes; was the file cut short?"
+        ) from None
     if not isinstance(document, dict) or "schema" not in document:
-        raise UsageError("this is no document of gradverify: it has no `schema`; --json writes one")
+        raise UsageError(
+            "this is no saved run of gradverify: it has no `schema`; `gradverify run --json FILE` writes one"
+        )
+    for key, command in _OTHERS.items():
+        if key in document and "reports" not in document:
+            raise UsageError(
+                f"this was written by `{command}`, and holds no reports; `gradverify run --json FILE` writes them"
+            )
     schema = document["schema"]
     if type(schema) is not int or schema != SCHEMA:
         newer = type(schema) is int and schema > SCHEMA
@@ -54,11 +67,9 @@ def read_json(text: str) -> tuple[Environment, list[Report]]:
     return environment, _read(list[Report], document["reports"], "reports")
 
 
-def _plain_report(report: Report) -> dict[str, Any]:
-    plain = {**_plain(report), "passed": report.passed}
-    if report.graph is None:  # a detail that few runs ask for
-        del plain["graph"]
-    return plain
+def plain(value: Any) -> Any:
+    """Part of a report as what JSON has, as a document holds it."""
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:
@@ -84,15 +95,20 @@ def _plain(value: Any) -> Any:
 def _read(kind: Any, value: Any, path: str) -> Any:
     """A value of the annotated kind; `path` says in messages where in the document it is."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):  # X | None is the only one in use
-        return None if value is None else _read(arguments[0], value, path)
+    if origin in (Union, types.UnionType):
+        return _read_any(arguments, value, path)
     if dataclasses.is_dataclass(kind):
         return _read_fields(kind, _expect(dict, value, path), path)
     if origin is dict:
         return {key: _read(arguments[1], one, f"{path}.{key}") for key, one in _expect(dict, value, path).items()}
     if origin in (tuple, list):
         items = _expect(list, value, path)
-        return origin(_read(arguments[0], one, f"{path}[{number}]") for number, one in enumerate(items))
+        kinds = [arguments[0]] * len(items) if origin is list or arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(items):
+            _refuse(f"a list of {len(kinds)}", value, path)
+        return origin(
+            _read(each, one, f"{path}[{number}]") for number, (each, one) in enumerate(zip(kinds, items, strict=True))
+        )
     if issubclass(kind, Enum):
         return _read_member(kind, value, path)
     if kind is float:
@@ -109,6 +125,17 @@ def _read_fields(kind: Any, values: dict[str, Any], path: str) -> Any:
     # A key that this version does not know comes from a later one, and is left out.
     known = [field.name for field in dataclasses.fields(kind) if field.name in values]
     return kind(**{name: _read(hints[name], values[name], f"{path}.{name}") for name in known})
+
+
+def _read_any(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
+    """A value of the first of several kinds that takes it; most are one kind or None."""
+    if value is None and type(None) in kinds:
+        return None
+    *others, last = (kind for kind in kinds if kind is not type(None))
+    for kind in others:
+        with contextlib.suppress(UsageError):
+            return _read(kind, value, path)
+    return _read(last, value, path)
 
 
 def _read_member(kind: type[Enum], value: Any, path: str) -> Enum:

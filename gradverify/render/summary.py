@@ -8,12 +8,15 @@ from enum import Enum
 
 from gradverify.render import spelling
 from gradverify.render.color import Color, paint
-from gradverify.render.table import PLAIN, Style, headline, label_of, render_table
+from gradverify.render.markdown import render_markdown
+from gradverify.render.table import MARKDOWN, PLAIN, Style, headline, label_of, render_table
 from gradverify.report import Environment, Report
 
 # Tables of more cases than this scroll away unread.
-_MOST_TABLES = 10
+FEW = 10
 _SLOWEST = 5
+# The sizes that fail are listed until nobody would read on; each has a report of its own.
+_MOST_SIZES = 20
 
 
 class Shown(str, Enum):
@@ -27,10 +30,23 @@ class Shown(str, Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A report, and how long it took in seconds."""
+    """A report, and how long it took in seconds; None where that is not known, as of a saved run."""
 
     report: Report
-    seconds: float
+    seconds: float | None = None
+
+
+def render_report(report: Report, *, style: Style = PLAIN, seconds: float | None = None) -> str:
+    """A report in the format of the style.
+
+    Args:
+        report: what to show.
+        style: the format, and whether to colour.
+        seconds: how long the case took, where that is known.
+    """
+    if style.format == MARKDOWN:
+        return render_markdown(report, seconds=seconds)
+    return render_table(report, style=style, seconds=seconds)
 
 
 def render_outcome(outcome: Outcome, shown: Shown, total: int, *, style: Style = PLAIN) -> str:
@@ -45,37 +61,54 @@ def render_outcome(outcome: Outcome, shown: Shown, total: int, *, style: Style =
     report = outcome.report
     if shown is Shown.NONE or (shown is Shown.FAILED and report.passed):
         return ""
-    if shown is Shown.AUTO and report.passed and total > _MOST_TABLES:
+    if shown is Shown.AUTO and report.passed and total > FEW:
         line = headline(report, seconds=outcome.seconds)
         return paint(line, Color.GOOD, enabled=style.is_colored) + "\n"
-    return render_table(report, style=style, seconds=outcome.seconds) + "\n\n"
+    return render_report(report, style=style, seconds=outcome.seconds) + "\n\n"
 
 
 def render_totals(outcomes: Sequence[Outcome], shown: Shown, environment: Environment, *, style: Style = PLAIN) -> str:
-    """The slowest cases, where they are many and the user left it to us; how many passed; what it depended on."""
+    """The slowest cases, where they are many and the user left it to us; the sizes that fail; how many passed."""
     parts = []
-    if shown is Shown.AUTO and len(outcomes) > _MOST_TABLES:
-        parts += [
-            "slowest:",
-            *(f"  {spelling.duration(one.seconds)}  {label_of(one.report)}" for one in _slowest(outcomes)),
-        ]
-    passed = sum(one.report.passed for one in outcomes)
-    errors = sum(one.report.error is not None for one in outcomes)
-    amounts = {"failed": len(outcomes) - passed - errors, "passed": passed, "errors" if errors > 1 else "error": errors}
-    counted = ", ".join(f"{amount} {word}" for word, amount in amounts.items() if amount) or "nothing ran"
-    seconds = spelling.duration(sum(one.seconds for one in outcomes))
-    color = Color.GOOD if passed == len(outcomes) else Color.BAD
-    parts.append(paint(f"{counted} in {seconds}", color, enabled=style.is_colored))
+    timed = [(one, one.seconds) for one in outcomes if one.seconds is not None]
+    if shown is Shown.AUTO and len(timed) > FEW:
+        slowest = sorted(timed, key=lambda each: each[1], reverse=True)[:_SLOWEST]
+        parts += ["slowest:", *(f"  {spelling.duration(seconds)}  {label_of(one.report)}" for one, seconds in slowest)]
+    parts += [paint(line, Color.BAD, enabled=style.is_colored) for line in _failing_sizes(outcomes)]
+    color = Color.GOOD if all(one.report.passed for one in outcomes) else Color.BAD
+    parts.append(paint(count_outcomes(outcomes), color, enabled=style.is_colored))
     parts.append(paint(spell_environment(environment), Color.FAINT, enabled=style.is_colored))
     return "\n".join(parts) + "\n"
 
 
-def _slowest(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    return sorted(outcomes, key=lambda one: one.seconds, reverse=True)[:_SLOWEST]
+def count_outcomes(outcomes: Sequence[Outcome]) -> str:
+    """How many reports ended how, and how long they took where that is known: "1 failed, 2 passed in 1.2 s"."""
+    passed = sum(one.report.passed for one in outcomes)
+    errors = sum(one.report.error is not None for one in outcomes)
+    amounts = {"failed": len(outcomes) - passed - errors, "passed": passed, "errors" if errors > 1 else "error": errors}
+    counted = ", ".join(f"{amount} {word}" for word, amount in amounts.items() if amount) or "nothing ran"
+    seconds = [one.seconds for one in outcomes if one.seconds is not None]
+    return f"{counted} in {spelling.duration(sum(seconds))}" if seconds else counted
+
+
+def _failing_sizes(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line for each case that ran at several sizes and failed at some: at which."""
+    runs: dict[tuple[str, str, str], dict[str, bool]] = {}
+    for report in (one.report for one in outcomes):
+        sizes = ", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())
+        passed = runs.setdefault((spelling.one_line(report.case), report.dtype, report.device), {})
+        passed[sizes] = passed.get(sizes, True) and report.passed
+    lines = []
+    for (case, dtype, _), passed in runs.items():
+        failing = [sizes for sizes, right in passed.items() if not right]
+        if len(passed) > 1 and failing:
+            shown = "; ".join(failing[:_MOST_SIZES]) + ("; ..." if len(failing) > _MOST_SIZES else "")
+            lines.append(f"{case}[{dtype}] fails at {len(failing)} of {len(passed)} combinations of sizes: {shown}")
+    return lines
 
 
 def spell_environment(environment: Environment) -> str:
-    """The environment on one line."""
+    """Versions, platform and devices on one line."""
     parts = [
         f"gradverify {environment.gradverify}",
         f"torch {environment.torch}",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tabulate import tabulate, tabulate_formats
 
 from gradverify.errors import UsageError, did_you_mean
 from gradverify.location import shorten
-from gradverify.render import spelling
+from gradverify.render import escaping, spelling
 from gradverify.render.color import Color, paint
-from gradverify.render.explanation import explain_failure, explain_rows, tell
+from gradverify.render.explanation import explain_failure, explain_rows, explain_witnesses, tell
 from gradverify.report import Report, Row
 from gradverify.verdict import Origin, Verdict
 
@@ -34,7 +36,17 @@ _BARS = {
 _MARKUP = frozenset({*_BARS, MARKDOWN, "latex", "latex_raw", "latex_booktabs", "latex_longtable", "rst", "tsv"})
 
 # Verdicts of gradients that were derived, and found right.
-_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE})
+_RIGHT = frozenset({Verdict.EXACT, Verdict.OK, Verdict.IMPRECISE, Verdict.SUBGRADIENT})
+# Verdicts that a row can pass with, and that are told beside the right ones.
+_TOLD = (
+    Verdict.IMPRECISE,
+    Verdict.SUBGRADIENT,
+    Verdict.KNOWN,
+    Verdict.GIVEN,
+    Verdict.MISSING,
+    Verdict.VACUOUS,
+    Verdict.INCONCLUSIVE,
+)
 # Verdicts that say what the gradient is; the other failing ones say what is not known of it.
 _FAULTY = frozenset({Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE})
 
@@ -44,7 +56,7 @@ class Style:
     """How a report is laid out.
 
     Attributes:
-        format: one of FORMATS; "markdown" is GitHub's table under a heading.
+        format: one of FORMATS; "markdown" is GitHub's table with its cells escaped.
         color: whether verdicts are coloured; formats that other programs read never are.
 
     Raises:
@@ -70,15 +82,18 @@ class Style:
 
     def layout(self, cells: list[list[str]], headers: list[str], aligned: list[str]) -> str:
         """A table of cells that are text already."""
-        format = "github" if self.format == MARKDOWN else self.format
-        bar = _BARS.get(format, "|")
         return tabulate(
-            [[cell.replace("|", bar) for cell in row] for row in cells],
+            [[self._escape(cell) for cell in row] for row in cells],
             headers=headers,
-            tablefmt=format,
+            tablefmt="github" if self.format == MARKDOWN else self.format,
             colalign=aligned if cells else None,
             disable_numparse=True,
         )
+
+    def _escape(self, cell: str) -> str:
+        if self.format == MARKDOWN:
+            return escaping.cell(escaping.prose(cell))
+        return cell.replace("|", _BARS.get(self.format, "|"))
 
 
 PLAIN = Style()
@@ -94,17 +109,18 @@ def render_table(report: Report, *, style: Style = PLAIN, seconds: float | None 
     """
     color = Color.GOOD if report.passed else Color.BAD
     opening = paint(headline(report, seconds=seconds), color, enabled=style.is_colored)
-    paragraphs = [f"### {opening}" if style.format == MARKDOWN else opening]
+    paragraphs = [opening]
     if report.error is not None:
-        paragraphs += _quoted(explain_failure(report.error), style)
+        paragraphs.append(explain_failure(report.error))
     if report.rows:
-        paragraphs.append(_rows(report, style))
+        grid = grid_of(report, style=style)
+        paragraphs.append(style.layout(grid.rows, grid.headers, grid.aligned))
     if not report.passed and report.dtype:
-        paragraphs.append(setting_of(report, seconds))
+        paragraphs.append(setting_of(report, seconds=seconds))
     paragraphs += [f"note: {spelling.one_line(note)}" for note in report.notes]
-    for paragraph in explain_rows(report.failed_rows):
-        paragraphs += _quoted(paragraph, style)
-    return "\n\n".join(paragraphs)
+    paragraphs.append(explain_witnesses(report.rows))
+    paragraphs += explain_rows(report.failed_rows)
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 def headline(report: Report, *, seconds: float | None = None) -> str:
@@ -118,22 +134,38 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
     if failed:
         first_failed = failed[0]
         what = "wrong" if all(row.verdict in _FAULTY for row in failed) else "failed"
+        if all(row.verdict is Verdict.DISPUTED for row in failed):
+            what = Verdict.DISPUTED.value
         inherited = sum(row.origin is Origin.INHERITED for row in failed)
         rest = f", {inherited} of them inherited" if inherited else ""
-        known = first_failed.origin is Origin.INTRODUCED and first_failed.hints
+        known = (
+            first_failed.origin is Origin.INTRODUCED
+            and first_failed.hints
+            and first_failed.verdict is not Verdict.DISPUTED
+        )
         mistake = f": {spelling.one_line(first_failed.hints[0])}" if known else ""
         return (
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
             f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {tell(first_failed)}"
             f"{_place(first_failed.file, first_failed.line)}{mistake}"
         )
-    return f"{label}: {_successes(report)} · {setting_of(report, seconds)}"
+    return f"{label}: {_successes(report)} · {setting_of(report, seconds=seconds)}"
 
 
 def label_of(report: Report) -> str:
-    """The case and its dtype, as pytest names the item: "LinearRegression[float32]"."""
+    """The case, the sizes that are not its defaults, and its dtype: "LinearRegression[samples=100-float32]"."""
     name = spelling.one_line(report.case)
-    return f"{name}[{report.dtype}]" if report.dtype else name
+    sizes = [f"{spelling.one_line(one)}={report.sizes[one]}" for one in report.resized if one in report.sizes]
+    return f"{name}[{'-'.join([*sizes, report.dtype])}]" if report.dtype else name
+
+
+def setting_of(report: Report, *, seconds: float | None = None) -> str:
+    """At which sizes, where and on which inputs a case ran: "samples=10 · cpu · seed 111111"."""
+    parts = [", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())]
+    if report.dtype:  # what did not import ran nowhere
+        parts += [spelling.one_line(report.device), f"seed {report.seed}"]
+        parts += [] if seconds is None else [spelling.duration(seconds)]
+    return " · ".join(part for part in parts if part)
 
 
 def _successes(report: Report) -> str:
@@ -144,38 +176,15 @@ def _successes(report: Report) -> str:
     right = sum(row.verdict in _RIGHT for row in judged)
     parts = [f"{right} of {spelling.several(len(judged), 'gradient')} right"]
     parts += [
-        f"{amount} {verdict}"
-        for verdict in (Verdict.IMPRECISE, Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING)
-        if (amount := sum(row.verdict is verdict for row in report.rows))
+        f"{amount} {verdict}" for verdict in _TOLD if (amount := sum(row.verdict is verdict for row in report.rows))
     ]
     return f"{', '.join(parts)} ({derived})"
-
-
-def setting_of(report: Report, seconds: float | None = None) -> str:
-    """Sizes, device and seed of a report, and how long it took."""
-    parts = [", ".join(f"{spelling.one_line(name)}={value}" for name, value in report.sizes.items())]
-    if report.dtype:  # what did not import ran nowhere
-        parts += [spelling.one_line(report.device), f"seed {report.seed}"]
-        parts += [] if seconds is None else [spelling.duration(seconds)]
-    return " · ".join(part for part in parts if part)
 
 
 def _place(file: str | None, line: int | None) -> str:
     if file is None:
         return ""
     return f", at {spelling.one_line(shorten(file))}" + (f":{line}" if line else "")
-
-
-def _quoted(paragraph: str, style: Style) -> list[str]:
-    """Text with an indentation that matters, fenced where the format would run its lines together."""
-    if not paragraph:
-        return []
-    if style.format != MARKDOWN:
-        return [paragraph]
-    fence = "```"
-    while fence in paragraph:
-        fence += "`"
-    return [f"{fence}text\n{paragraph}\n{fence}"]
 
 
 @dataclass(frozen=True)
@@ -187,14 +196,24 @@ class _Column:
     aligned: str = "right"
 
 
-def _rows(report: Report, style: Style) -> str:
+@dataclass(frozen=True)
+class Grid:
+    """The gradients of a report as text: a row each, and the columns in which at least one has something to say."""
+
+    headers: list[str]
+    aligned: list[str]
+    rows: list[list[str]]
+
+
+def grid_of(report: Report, *, style: Style = PLAIN) -> Grid:
+    """The cells of the table of a report, not yet escaped for a format."""
     cells = {column: [column.cell(row) for row in report.rows] for column in _columns(report, style)}
     # A column in which no row has anything to say (accuracy of a quick run, say) only takes room.
     shown = {column: texts for column, texts in cells.items() if any(text is not None for text in texts)}
-    return style.layout(
-        [[text or "" for text in row] for row in zip(*shown.values(), strict=True)],
+    return Grid(
         [column.header for column in shown],
         [column.aligned for column in shown],
+        [[text or "" for text in row] for row in zip(*shown.values(), strict=True)],
     )
 
 
@@ -218,8 +237,24 @@ def _columns(report: Report, style: Style) -> tuple[_Column, ...]:
         _Column("resolution", lambda row: None if row.resolution is None else spelling.number(row.resolution)),
         _Column("coverage", lambda row: None if row.coverage is None else spelling.share(row.coverage)),
         _Column("nonfinite", _nonfinite),
+        *_witness_columns(report),
         _Column("line", line),
     )
+
+
+def _witness_columns(report: Report) -> list[_Column]:
+    """A column for each witness that was heard."""
+    names = dict.fromkeys(witness.oracle for row in report.rows for witness in row.witnesses)
+    return [_Column(spelling.one_line(name), partial(_stance, name), "left") for name in names]
+
+
+def _stance(oracle: str, row: Row) -> str | None:
+    """What a witness says of a gradient, and its error bar; why it says nothing stands below the table."""
+    for witness in row.witnesses:
+        if witness.oracle == oracle:
+            bar = "" if math.isnan(witness.error) or not witness.stance.is_measured else f" ±{witness.error:.0e}"
+            return f"{witness.stance}{bar}"
+    return "the reference" if row.witnesses else None
 
 
 def _verdict(row: Row, style: Style) -> str:

@@ -94,7 +94,7 @@ def _cells(timing: Timing) -> list[str]:
 
 def _story(one: Benchmark, style: Style) -> str:
     assert one.error is not None
-    sizes = ", ".join(f"{name}={one.sizes[name]}" for name in one.changed)
+    sizes = ", ".join(f"{name}={one.sizes[name]}" for name in one.resized)
     where = f", at {spelling.one_line(shorten(one.error.file))}" if one.error.file else ""
     line = f":{one.error.line}" if where and one.error.line else ""
     first, *rest = spelling.lines(one.error.message) or [one.error.kind]
@@ -135,7 +135,7 @@ def label_of(one: Benchmark) -> str:
 def sizes_of(one: Benchmark, benchmarks: Sequence[Benchmark]) -> str:
     """The sizes that set it apart: from the defaults of the case, or from another benchmark of it."""
     alike = [other for other in benchmarks if other.case == one.case]
-    names = {name for other in alike for name in other.changed}
+    names = {name for other in alike for name in other.resized}
     parts = [f"{name}={value}" for name, value in one.sizes.items() if name in names]
     parts += [f"seed {one.seed}"] if any(other.seed != one.seed for other in alike if other.dtype) else []
     return ", ".join(parts)

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradverify.scalar import functions, torch_functions
 from gradverify.scalar.errors import refusal
+from gradverify.scalar.fragment import render_value
 
 
 class Value:
@@ -71,6 +72,11 @@ class Value:
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
         return f"Value({self.data}, grad={self.grad}{label})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        parents = ((_title(one), one.data, slope) for one, slope in self.edges)
+        return render_value(_title(self), self.data, self.grad, parents)
 
     @property
     def edges(self) -> tuple[tuple[Value, float], ...]:
@@ -318,6 +324,11 @@ def ordered(root: Value) -> list[Value]:
             elif node._others:
                 stack.extend(node._others)
     return order
+
+
+def _title(value: Value) -> str:
+    """The label and the operation, as far as there are some."""
+    return " ".join(part for part in (value.label, value.operation) if part)
 
 
 def _apply(operation: str, function: Callable[[float], tuple[float, float]], parent: Value) -> Value:

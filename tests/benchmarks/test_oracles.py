@@ -13,7 +13,7 @@ from gradverify.evaluation import draw_inputs
 from gradverify.measurement import run_pass
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.problem import Problem
-from gradverify.oracles.testimony import Stance
+from gradverify.witness import Stance
 
 
 class Waves(Case):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from gradverify.oracles.analytic import AnalyticOnly, NotAnalytic
 from gradverify.oracles.complex_step import ComplexStep
-from gradverify.oracles.testimony import Stance
+from gradverify.witness import Stance
 from oracles.samples import Copied, Custom, Detached, Parts, Sample, Waves, problem_of, wrong_at
 from oracles.test_finite_difference import reference
 

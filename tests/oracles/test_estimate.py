@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradverify.oracles.estimate import Estimate, compare_with, index_of
-from gradverify.oracles.testimony import Stance
+from gradverify.witness import Stance
 
 
 def tensor(*numbers):

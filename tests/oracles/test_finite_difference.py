@@ -8,7 +8,7 @@ import torch
 import gallery
 from gradverify.oracles.difference import CentralDifference, ForwardDifference, Richardson
 from gradverify.oracles.finite_difference import FiniteDifference
-from gradverify.oracles.testimony import Stance
+from gradverify.witness import Stance
 from oracles.samples import Kinks, KinksOutside, Parts, Sample, Tie, Waves, problem_of, wrong_at
 
 ORACLE = FiniteDifference()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gradverify.oracles.forward_mode import ForwardMode
-from gradverify.oracles.testimony import Stance
+from gradverify.witness import Stance
 from oracles.samples import Custom, Kinks, Parts, Sample, Waves, problem_of, wrong_at
 from oracles.test_finite_difference import reference
 

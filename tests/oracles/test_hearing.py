@@ -11,8 +11,9 @@ from gradverify.errors import UsageError
 from gradverify.measurement import run_pass
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.hearing import ORACLES, Claim, find_oracle, hear
-from gradverify.oracles.testimony import Ruling, Stance, weigh_testimony
+from gradverify.oracles.testimony import Ruling, weigh_testimony
 from gradverify.settings import DEFAULTS
+from gradverify.witness import Stance
 from oracles.samples import (
     Copied,
     Custom,
@@ -130,7 +131,10 @@ def test_softplus_is_explained():
     siding = [hearing for hearing in hearings["x"] if hearing.sides_with_candidate]
     assert [hearing.oracle for hearing in siding] == ["finite_difference", "forward_mode", "complex_step"]
     for hearing in siding:
-        assert "where torch computes x beyond its threshold of 20" in hearing.candidate.reason
+        assert "where torch computes x beyond its threshold of 20" in hearing.note
+    told, *_ = findings_of(Softplus())["x"].hints
+    assert told.startswith("autograd stands alone: finite_difference, forward_mode and complex_step say what the")
+    assert told.endswith("where torch computes x beyond its threshold of 20")
 
 
 def test_a_wrong_gradient_of_softplus_stays_wrong():

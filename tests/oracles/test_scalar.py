@@ -7,7 +7,7 @@ import torch
 
 from gradverify import Case
 from gradverify.oracles.scalar import Scalar, ScalarTrace
-from gradverify.oracles.testimony import Stance
+from gradverify.witness import Stance
 from oracles.samples import Cube, Waves, problem_of
 from oracles.test_finite_difference import reference
 
@@ -75,7 +75,8 @@ def test_every_number_of_a_case(name):
     witness = ORACLE.check(problem, name, expected)
     assert witness.stance is Stance.AGREES, str(witness)
     assert witness.error < 1e-13
-    assert ORACLE.check(problem, name, expected * (1 + 1e-11)).stance is Stance.DISAGREES
+    # tanh saturates here, and 1 - q^2 has lost three digits: what is off by less is rounding.
+    assert ORACLE.check(problem, name, expected * (1 + 1e-10)).stance is Stance.DISAGREES
 
 
 def test_a_forgotten_contribution_is_found():

@@ -9,7 +9,8 @@ from dataclasses import asdict
 
 import pytest
 
-from gradverify.oracles.testimony import Hearing, Ruling, Stance, Witness, weigh_testimony
+from gradverify.oracles.testimony import Hearing, Ruling, weigh_testimony
+from gradverify.witness import Stance, Witness
 
 AGREES = Witness("finite_difference", Stance.AGREES, 1e-11, 10)
 DISAGREES = Witness("finite_difference", Stance.DISAGREES, 2e-12, 10, index=(3, 7), claimed=0.5, measured=1.0)
@@ -23,10 +24,10 @@ TANGENT = Witness("forward_mode", Stance.DISAGREES, 1e-15, 1, index=(2,), claime
 
 SENTENCES = {
     AGREES: "finite_difference agrees ± 1.0e-11",
-    DISAGREES: "finite_difference disagrees at (3, 7): 0.5 claimed, 1 ± 2.0e-12 measured",
-    SUBGRADIENT: "finite_difference finds a kink at (2,): 1 claimed, 0.5 ± 1.0e-09 measured "
+    DISAGREES: "finite_difference disagrees at [3, 7]: 0.5 claimed, 1 ± 2.0e-12 measured",
+    SUBGRADIENT: "finite_difference finds a kink at [2]: 1 claimed, 0.5 ± 1.0e-09 measured "
     "(between the slopes of both sides, 0 and 1)",
-    KINK: "finite_difference finds kinks at (2,): 1 claimed, 0.5 ± 1.0e-09 measured (several elements sit on one kink)",
+    KINK: "finite_difference finds kinks at [2]: 1 claimed, 0.5 ± 1.0e-09 measured (several elements sit on one kink)",
     BLURRED: "finite_difference cannot tell ± 1.0e+00 (its error bar is 0.5 of the gradient)",
     ABSENT: "complex_step does not apply: relu is not known to be analytic (net.py:3)",
     Witness("scalar", Stance.DISAGREES, 1e-15, 1, index=(), claimed=1.0, measured=0.0): (
@@ -47,7 +48,7 @@ def test_a_hearing_explains_itself():
     siding = Hearing(AGREES, DISAGREES)
     assert siding.sides_with_candidate
     assert str(siding) == (
-        "finite_difference sides with the candidate: 1 ± 2.0e-12 measured at (3, 7), 0.5 by the reference"
+        "finite_difference sides with the candidate: 1 ± 2.0e-12 measured at [3, 7], 0.5 by the reference"
     )
 
 
@@ -113,7 +114,7 @@ def test_a_disputed_gradient_says_who_stands_alone():
 def test_a_refuted_gradient_says_so():
     """With the numbers."""
     hints = weigh_testimony([Hearing(DISAGREES)], differs=False, reference="scalar").hints
-    assert hints == ("candidate and scalar agree, and both are contradicted", SENTENCES[DISAGREES])
+    assert hints == ("finite_difference stands alone against the candidate and scalar", SENTENCES[DISAGREES])
 
 
 def test_testimony_is_data():

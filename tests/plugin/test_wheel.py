@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_package_alone(site):
     (metadata,) = site.glob("*.dist-info")
     assert "[pytest11]\ngradverify = gradverify.pytest_plugin" in metadata.joinpath("entry_points.txt").read_text()
     assert site.joinpath("gradverify", "py.typed").exists()
+    assert site.joinpath("gradverify", "report.schema.json").exists()
 
 
 def test_a_project_with_the_wheel(site, tmp_path):

@@ -1,5 +1,6 @@
 """Reports as JSON and back: nothing is lost, and a broken document is told where it is broken."""
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -12,7 +13,7 @@ from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, comparison, re
 
 from gradverify.errors import UsageError
 from gradverify.graph import Edge, Graph, Kind, Node
-from gradverify.render.json import SCHEMA, read_json, render_json
+from gradverify.render.json import SCHEMA, _plain, _read, read_json, render_json
 from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
 from gradverify.verdict import Origin, Verdict
 
@@ -168,8 +169,13 @@ BROKEN = [
     ("", "this is no JSON: .*; was the file cut short?"),
     (render_json([], ENVIRONMENT)[:-20], "this is no JSON: .*; was the file cut short?"),
     ("[" * 100_000, "this is no JSON: "),
-    ("[]", "no document of gradverify: it has no `schema`"),
-    ('{"reports": []}', "no document of gradverify: it has no `schema`"),
+    ("[]", "no saved run of gradverify: it has no `schema`"),
+    ('{"reports": []}', "no saved run of gradverify: it has no `schema`"),
+    (
+        '{"schema": 1, "studies": []}',
+        "was written by `gradverify mutate`, and holds no reports; `gradverify run --json",
+    ),
+    ('{"schema": 1, "cases": []}', "was written by `gradverify list`, and holds no reports"),
     (changed(["schema"], 2), "has schema 2, this version of gradverify reads 1; upgrade gradverify"),
     (changed(["schema"], 0), "has schema 0, this version of gradverify reads 1; write it again"),
     (changed(["schema"], True), "has schema True"),
@@ -232,3 +238,40 @@ def test_details_are_written_where_there_are_some_and_come_back():
     assert first["details"]["heat_map"]["cells"][3] == ["inf"]
     assert first["details"]["ulps"] == [3, 2, 1, 0, 0, 4]
     assert read_json(text)[1][0].rows[0] == DETAILED
+
+
+@dataclasses.dataclass(frozen=True)
+class Later:
+    """Fields of kinds that a report does not have yet."""
+
+    pair: tuple[str, float]
+    grid: tuple[tuple[float, ...], ...]
+    either: int | str
+    maybe: float | None = None
+    inner: dict[str, tuple[Worst, ...]] = dataclasses.field(default_factory=dict)
+    origins: tuple[Origin | None, ...] = ()
+
+
+LATER = Later(("a", math.inf), ((1.0, -math.inf), ()), "b", 2.0, {"k": (Worst((1,), 1.0, math.inf, None),)}, (None,))
+
+
+def test_fields_of_any_kind_are_read_by_their_annotation():
+    """A field that is added to a dataclass of the report needs no line in the reader."""
+    plain = json.loads(json.dumps(_plain(LATER)))
+    assert _read(Later, plain, "later") == LATER
+    assert _read(Later, {**plain, "either": 3, "maybe": None}, "later").either == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pair": ["a"]}, r'later.pair is \["a"\], expected a list of 2'),
+        ({"grid": [[1.0], ["x"]]}, r'later.grid\[1\]\[0\] is "x", expected a number'),
+        ({"either": 1.5}, "later.either is 1.5, expected a string"),
+        ({"inner": {"k": [{}]}}, r"later.inner.k\[0\] has no `index`"),
+    ],
+)
+def test_a_fault_in_such_a_field_is_told_where(changes, message):
+    """The twin."""
+    with pytest.raises(UsageError, match=message):
+        _read(Later, {**json.loads(json.dumps(_plain(LATER))), **changes}, "later")

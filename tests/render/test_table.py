@@ -308,12 +308,10 @@ def test_wide_characters_keep_the_columns_aligned():
     assert len({wcwidth.wcswidth(line) for line in lines}) == 1
 
 
-def test_markdown_has_a_heading_and_quotes_what_must_keep_its_lines():
-    text = render_table(report(row("X"), dataclasses.replace(WRONG, source="d.W = x  # ```")), style=Style("markdown"))
-    assert text.startswith("### Sample[float32]: 1 of 2 gradients wrong")
-    # The fence is longer than any that the quoted code holds.
-    assert text.count("\n````text\n") == 1
-    assert text.endswith("\n````")
+def test_cells_are_escaped_in_markdown():
+    """Whatever is shown as a table of cells, such as `gradverify list`, and not as a report."""
+    text = Style("markdown").layout([["<b>|*x*"]], ["name"], ["left"])
+    assert text.splitlines()[-1] == r"| &lt;b>\|\*x\* |"
 
 
 def test_only_failures_are_red_and_only_where_colours_are_wanted():
