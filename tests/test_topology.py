@@ -339,6 +339,12 @@ def test_a_graph_that_cannot_be_had_leaves_the_verdicts():
     assert "there is no graph: forward raised ValueError" in report.notes[0]
 
 
+@pytest.mark.parametrize("case", [Square(), Wrong(), Several(), Attention()], ids=lambda one: type(one).__name__)
+def test_a_graph_has_no_defect(case):
+    """Each node comes after those that it uses."""
+    assert graph_of(case).defect is None
+
+
 def test_a_thousand_steps_do_not_recurse():
     """The graph of a long loop is as deep as the loop is long."""
 
