@@ -273,6 +273,33 @@ class Doubling(torch.autograd.Function):
         return 2 * upstream
 
 
+class Halving(Doubling):
+    @staticmethod
+    def backward(_, upstream):
+        return upstream / 2
+
+
+def test_a_wrong_candidate_shows_its_error():
+    """Against the reference, for the same upstream gradient."""
+
+    class Slip(FunctionCase):
+        def inputs(self, generator):
+            return {"x": torch.ones(3), "n": 3}
+
+        def reference(self, x, n):
+            return n * x
+
+        def candidate(self, x, n):
+            return Halving.apply(x) * n / 2
+
+    graph = graph_of(Slip())
+    x = named(graph)["x"]
+    assert x.verdict is Verdict.WRONG
+    assert x.error_norm == pytest.approx(0.75 * x.gradient_norm)
+    assert paths(graph) == {"x > ×", "× > output"}
+    assert graph.omitted == ()  # a number is no tensor
+
+
 def test_of_a_candidate_alone_it_is_drawn_itself():
     """A Function of the user's by its name."""
 
