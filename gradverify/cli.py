@@ -14,7 +14,7 @@ from gradverify.commands import bench, diff, graph, listing, mutate, report, run
 from gradverify.commands.command import ExitCode
 from gradverify.errors import GradverifyError, UsageError
 
-_COMMANDS = (run.COMMAND, listing.COMMAND, mutate.COMMAND, bench.COMMAND, report.COMMAND, diff.COMMAND, graph.COMMAND)
+_COMMANDS = (run.COMMAND, listing.COMMAND, mutate.COMMAND, bench.COMMAND, graph.COMMAND, report.COMMAND, diff.COMMAND)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

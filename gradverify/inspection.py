@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gradverify.comparison import ulps_apart
 from gradverify.judge import IMPRECISE_ACCURACY
 from gradverify.location import Location, excerpt
 from gradverify.measurement import Pass
 from gradverify.report import Context, Details, HeatMap, Row
+from gradverify.spacing import steps_between, unsigned
 from gradverify.verdict import Origin, Verdict
 
 # The most cells of a heat map, down and across: on a page each is a few pixels wide.
@@ -114,7 +114,7 @@ def count_ulps(candidate: Tensor, reference: Tensor) -> tuple[int, ...]:
     for start in range(0, left.numel(), _PIECE):
         pair = left[start : start + _PIECE], right[start : start + _PIECE]
         finite = pair[0].isfinite() & pair[1].isfinite()
-        _, sizes = torch.frexp(ulps_apart(*pair))
+        _, sizes = torch.frexp(unsigned(steps_between(*pair)))
         counts.scatter_add_(0, sizes.long().where(finite, _BINS - 1), torch.ones_like(finite, dtype=torch.int64))
     found = counts.tolist()[:-1]
     while found and not found[-1]:

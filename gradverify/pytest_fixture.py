@@ -16,7 +16,7 @@ from gradverify.errors import GradientMismatch, UsageError
 from gradverify.location import caller, statement
 from gradverify.pytest_options import marker_settings, options_of
 from gradverify.pytest_summary import REPORTS
-from gradverify.render.summary import render_report
+from gradverify.render.table import render_table
 from gradverify.report import Comparison, Report, Row, Worst
 from gradverify.settings import NAMES, Settings, read_settings
 from gradverify.verdict import Verdict
@@ -101,7 +101,7 @@ class GradverifyFixture:
         self._rows = []
         where, self._first_failure = self._first_failure, None
         if not report.passed:
-            raise GradientMismatch(render_report(report, style=self._options.style), report).with_traceback(where)
+            raise GradientMismatch(render_table(report, style=self._options.style), report).with_traceback(where)
 
     def finish_after_error(self) -> None:
         """Judge the rows gathered so far where the test has raised already: they become a section of its report."""

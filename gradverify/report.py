@@ -140,8 +140,8 @@ class Row:
         nonfinite: how many elements were left out because the reference is not finite there.
         worst: the element that differs most.
         comparison: candidate and reference at the working precision.
-        details: None unless the run was asked for them.
         witnesses: what each further oracle says of the gradient, in their order.
+        details: None unless the run was asked for them.
     """
 
     name: str
@@ -160,8 +160,8 @@ class Row:
     nonfinite: int = 0
     worst: Worst | None = None
     comparison: Comparison | None = None
-    details: Details | None = field(default=None, metadata=OPTIONAL)
     witnesses: tuple[Witness, ...] = ()
+    details: Details | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,8 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see. `graph` is the computation, where details were asked for. `resized`
-    names the sizes that are not the case's defaults.
+    by hand. `notes` say what the run could not see. `resized` names the sizes that are not the case's defaults.
+    `graph` is the computation, where details were asked for.
     """
 
     case: str
@@ -200,8 +200,8 @@ class Report:
     named: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None
-    graph: Graph | None = field(default=None, metadata=OPTIONAL)
     resized: tuple[str, ...] = ()
+    graph: Graph | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def passed(self) -> bool:

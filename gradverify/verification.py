@@ -40,9 +40,9 @@ _QUICK_NOTE = (
 class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
-    `quick` runs the working precision alone; `detailed` gathers what a page shows and a terminal cannot: where in
-    the tensor the errors are, how many there are of each size, the source around the statement, the graph. `swept`
-    says that the sizes are not the case's own, but those of a sweep.
+    `quick` runs the working precision alone. `swept` says that the sizes are not the case's own, but those of a sweep.
+    `detailed` gathers what a page shows and a terminal cannot: where in
+    the tensor the errors are, how many there are of each size, the source around the statement, the graph.
     """
 
     dtype: str
@@ -50,8 +50,8 @@ class Configuration:
     seed: int
     settings: Settings = DEFAULTS
     quick: bool = False
-    detailed: bool = False
     swept: bool = False
+    detailed: bool = False
 
 
 def verify(
@@ -71,8 +71,8 @@ def verify(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
-    detailed: bool = False,
     sweep: int | None = None,
+    detailed: bool = False,
 ) -> Report:
     """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
@@ -95,10 +95,10 @@ def verify(
         strict: imprecise gradients fail.
         partial: gradients not yet derived do not fail.
         quick: run the working precision alone; the report's notes say what that cannot see.
-        detailed: gather what only a page shows, see `Row.details`.
         sweep: verify at so many combinations of the sizes, those of the case first; see `gradverify.sweep`. Sizes in
             `sizes` stay as they are. The report is the first that failed, else that of the case's own sizes; its
             notes name every combination that was run.
+        detailed: gather what only a page shows, see `Row.details`.
 
     Raises:
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
@@ -148,8 +148,8 @@ def check(
     strict: bool | None = None,
     partial: bool | None = None,
     quick: bool = False,
-    detailed: bool = False,
     sweep: int | None = None,
+    detailed: bool = False,
 ) -> Report:
     """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
 
@@ -172,8 +172,8 @@ def check(
         strict=strict,
         partial=partial,
         quick=quick,
-        detailed=detailed,
         sweep=sweep,
+        detailed=detailed,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -262,7 +262,7 @@ def _case_of(
         case = case()
     if isinstance(case, Case):
         for name, value in arguments.items():
-            if value:
+            if value is not None and not (isinstance(value, tuple) and not value):
                 raise UsageError(f"{name}= belongs to a candidate; {type(case).__name__} is a Case and has its own")
         return case
     if not callable(case) or arguments["inputs"] is None:
@@ -428,7 +428,7 @@ def _with_graph(report: Report, draw: Callable[[], Graph]) -> Report:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # which a tensor without data, on "meta", does not have
     except (RuntimeError, AssertionError) as error:  # AssertionError: "Torch not compiled with CUDA enabled"
         reason = str(error).splitlines()[0]
         raise UsageError(f"the device {name!r} cannot be used here: {reason}") from None

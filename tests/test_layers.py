@@ -18,11 +18,23 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
-    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
-    ("errors", "judge", "signature", "graph"),
-    ("settings", "trace", "capture", "report", "folding", "scalar_graph", "artifact", "selection", "script"),
-    ("case", "changes", "comparison", "importer", "study", "timing"),
-    ("scaling",),
+    (
+        "gradverify",
+        "location",
+        "verdict",
+        "ulp",
+        "block",
+        "progress",
+        "supervision",
+        "mutants",
+        "witness",
+        "scalar",
+        "scalar.*",
+    ),
+    ("errors", "judge", "signature", "magnitude", "graph"),
+    ("settings", "trace", "capture", "report", "spacing", "folding", "scalar_graph", "artifact", "selection", "script"),
+    ("case", "changes", "tally", "misfit", "importer", "study", "timing"),
+    ("comparison", "scaling"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook", "sweep"),
     ("noise",),
@@ -39,7 +51,7 @@ FLOORS = (
     ("__main__",),
 )
 
-# What prints itself, also in a notebook, is worth an import upwards, inside a function.
+# A report that prints itself, also in a notebook, is worth an import upwards, inside a function.
 EXCEPTIONS = {
     ("report", "render.table"),
     ("report", "render.fragment"),

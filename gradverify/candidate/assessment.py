@@ -22,7 +22,7 @@ from gradverify.comparison import compare, count_above, distance, worst_element
 from gradverify.errors import InvalidCase, NotDeterministic, UsageError, did_you_mean
 from gradverify.function_case import FunctionCase
 from gradverify.inspection import measure, quote
-from gradverify.judge import WORST_ACCURACY, Accuracy
+from gradverify.judge import PRECISIONS, WORST_ACCURACY, Accuracy
 from gradverify.location import UNKNOWN
 from gradverify.report import Row, Worst
 from gradverify.scope import dtype_name
@@ -100,7 +100,7 @@ def assess_candidate(
     if rows:
         notes = [f"no gradient was judged, since {', '.join(rows)} has not the shape of the reference's"]
     else:
-        notes = _check_repeatable(first)
+        notes = [*_check_repeatable(first), *_told_of_reference(first)]
         rows = _judge(first, Pool(first, redraw), settings)
         if has_witnesses(settings) and first.unjudged is not None:
             notes.append("the witnesses were not heard, who need the candidate in float64")
@@ -181,6 +181,17 @@ def _check_repeatable(first: Experiment) -> list[str]:
     return notes
 
 
+def _told_of_reference(first: Experiment) -> list[str]:
+    """That the reference has gradients of its own writing, where it has."""
+    function = first.reference.custom_function
+    if function is None or function.__module__.startswith("torch."):
+        return []
+    return [
+        f"the reference has a backward of its own, that of {function.__name__}: what is wrong there too is not "
+        "noticed; write the reference in plain torch"
+    ]
+
+
 def _judge(first: Experiment, pool: Pool, settings: Settings) -> dict[str, Row]:
     zeros = settings.expected_zero or frozenset()
     findings: dict[str, list[Finding]] = {}
@@ -204,8 +215,8 @@ def _judge_alone(first: Experiment, pool: Pool, zeros: Collection[str]) -> dict[
     dtype, unit = dtype_name(first.pair.dtype), first.pair.precision.unit
     samples = {aspect: first.samples(aspect, precise=False) for aspect in ASPECTS}
     for name in (*first.reference.outputs, *first.reference.leaves):
-        pooled = pool[name]
-        judgement = pooled.judge(unit, dtype)
+        pooled, own = pool[name], _unit_of(first, name)
+        judgement = pooled.judge(unit, dtype, own)
         if judgement.verdict is Verdict.VACUOUS and name in zeros:
             judgement = dataclasses.replace(judgement, verdict=Verdict.EXACT)
         aspect = None if name in first.reference.outputs else Cotangent.NORMAL
@@ -216,12 +227,19 @@ def _judge_alone(first: Experiment, pool: Pool, zeros: Collection[str]) -> dict[
             _blank(first, name),
             verdict=judgement.verdict,
             hints=(*judgement.hints, *_shown_by(aspect, judgement.verdict)),
-            accuracy=pooled.accuracies(unit)[0].ratio,
+            accuracy=pooled.accuracies(own)[0].ratio,
             resolution=judgement.allowed / pooled.scale if pooled.scale else None,
         )
         allowed = judgement.allowed * first.magnitude(aspect)
         rows[name] = _measured(first, row, sample, allowed, sample.candidate)
     return rows
+
+
+def _unit_of(first: Experiment, name: str) -> float:
+    """The unit roundoff of what one is itself, which is finer than the working precision where dtypes are mixed."""
+    outputs = first.reference.outputs
+    dtype = (outputs[name] if name in outputs else first.reference.leaves[name]).dtype
+    return PRECISIONS[dtype_name(dtype)].unit if dtype.is_floating_point else first.pair.precision.unit
 
 
 def _row(first: Experiment, name: str, findings: list[Finding]) -> Row:

@@ -37,6 +37,9 @@ from gradverify.settings import AUTOGRAD, DTYPES, ORACLES
 if TYPE_CHECKING:
     from gradverify.loader import Broken
 
+# So many seconds are spent on a script that nobody has asked for.
+_PATIENCE = 5.0
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of `run`."""
@@ -148,6 +151,8 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
             from gradverify.render.html import render_html
 
             write_whole(options.html, render_html(reports, environment))
+    if options.format not in (JSON, MARKDOWN) and shown is not Shown.NONE and not (options.reproducer or interrupted):
+        _print_reproducer(planned, [one.report for one in outcomes[len(broken) :]], style)
     if options.format == JSON:
         closing = document
     elif options.format == MARKDOWN:
@@ -162,6 +167,26 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)
+
+
+def _print_reproducer(planned: Sequence[Planned], reports: Sequence[Report], style: Style) -> None:
+    """Show the script of the first candidate that failed: of a kernel nobody else can tell at which sizes it fails."""
+    from gradverify.function_case import FunctionCase
+    from gradverify.reproducer import reproduce
+
+    pairs = zip(planned, reports, strict=True)
+    failed = next((pair for pair in pairs if isinstance(pair[0].found.case, FunctionCase) and not pair[1].passed), None)
+    if failed is None:
+        return
+    one, report = failed
+    try:
+        with foreign_code():
+            script = reproduce(one.found.case, one.configuration, report, patience=_PATIENCE)
+    except UsageError:  # nothing can import it; --reproducer says why
+        return
+    opening = "by itself, at the smallest sizes that still fail (--reproducer FILE writes this):"
+    block = f"```python\n{script}```" if style.format == MARKDOWN else script
+    print(f"{one.label} fails {opening}\n\n{block}", flush=True)
 
 
 def _write_reproducer(file: str, planned: Sequence[Planned], reports: Sequence[Report]) -> None:
