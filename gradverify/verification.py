@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,14 +41,15 @@ class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
     `quick` runs the working precision alone. `swept` says that the sizes are not the case's own, but those of a sweep.
-    `detailed` gathers what a page shows and a terminal cannot: where in
-    the tensor the errors are, how many there are of each size, the source around the statement, the graph.
+    `detailed` gathers what a page shows and a terminal cannot: where in the tensor the errors are, how many there are
+    of each size, the source around the statement, the graph.
     """
 
     dtype: str
     device: str
     seed: int
     settings: Settings = DEFAULTS
+    _: KW_ONLY
     quick: bool = False
     swept: bool = False
     detailed: bool = False
@@ -199,7 +200,7 @@ def configurations(
     """
     settings = overrides.over(settings_of(case)).over(defaults).over(DEFAULTS)
     return [
-        Configuration(dtype, device, seed, settings, quick, detailed)
+        Configuration(dtype, device, seed, settings, quick=quick, detailed=detailed)
         for device in settings.devices or ()
         for dtype in settings.dtypes or ()
         for seed in settings.seeds or ()
