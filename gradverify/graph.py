@@ -87,3 +87,19 @@ class Graph:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...] = ()
     omitted: tuple[str, ...] = ()
+
+    @property
+    def defect(self) -> str | None:
+        """Why it is no graph that can be drawn, as one from an edited file may be; None for a sound one."""
+        seen: dict[str, int] = {}
+        for number, node in enumerate(self.nodes):
+            if node.id in seen:
+                return f"has two nodes {node.id!r}"
+            seen[node.id] = number
+        for edge in self.edges:
+            for end in (edge.source, edge.target):
+                if end not in seen:
+                    return f"has an edge to {end!r}, which is no node"
+            if seen[edge.source] >= seen[edge.target]:
+                return f"has an edge from {edge.source!r} back to {edge.target!r}"
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -47,6 +48,9 @@ _COPIES = frozenset({"Alias", "Clone", "ReshapeAlias", "UnsafeView"})
 _RESHAPING = frozenset({"Expand", "View"})
 _BATCHED = frozenset({"Baddbmm", "Bmm"})
 
+# The smallest normal number of float64; nothing is divided by less.
+_TINY = torch.finfo(torch.float64).tiny
+
 # Larger graphs lose their middle when they are drawn; this bounds what a report keeps of them.
 _LARGEST = 5000
 
@@ -73,7 +77,7 @@ def build_graph(
         omitted: the names of the recorded tensors without gradient.
     """
     walk = _Walk(tensors)
-    norms = _norms({name: one.detach() for name, one in tensors.items()})
+    norms = _norms(tensors)
     gradient_norms = _norms(gradients)
     judged = {row.name: row for row in rows}
     error_norms = _norms(_errors(gradients, candidates or {}, judged))
@@ -244,7 +248,14 @@ def _norms(tensors: Mapping[str, Tensor]) -> dict[str, float]:
     """The Euclidean norms, read from the device in one go."""
     if not tensors:
         return {}
-    norms = torch.stack([torch.linalg.vector_norm(one, dtype=torch.float64) for one in tensors.values()]).tolist()
+    scales = [one.detach().abs().amax().double() for one in tensors.values()]
+    # Relative to the largest element: the squares of numbers that float64 holds need not fit in it.
+    relative = [
+        torch.linalg.vector_norm(one.detach() / scale.clamp_min(_TINY), dtype=torch.float64)
+        for one, scale in zip(tensors.values(), scales, strict=True)
+    ]
+    pairs = torch.stack([torch.stack(scales), torch.stack(relative)]).tolist()
+    norms = (scale if math.isinf(scale) else scale * ratio for scale, ratio in zip(*pairs, strict=True))
     return dict(zip(tensors, norms, strict=True))
 
 
@@ -301,12 +312,11 @@ def graph_of_case(
     """
     forward = run_forward(case, inputs, dtype, guarded=False)
     upstream = draw_cotangents(inputs, forward) if cotangents is None else cotangents
-    # Read before autograd runs: a backward of the forward's own may change a tensor in place.
-    tensors = forward.differentiable
     return build_graph(
-        tensors,
+        forward.differentiable,
         inputs=inputs.differentiated,
         outputs=forward.outputs,
+        # The graph is kept, since what its steps saved is part of what is shown.
         gradients=run_autograd(case, forward, upstream, retain_graph=True),
         candidates=candidates,
         rows=rows,
@@ -330,11 +340,16 @@ def graph_of_candidate(
     pair = draw_pair(case, seed, dtype, device, constants)
     called = run(pair.reference or pair.candidate, pair.arguments.fresh(), pair.outputs)
     upstream = draw_cotangents_of(Cotangent.NORMAL, called.differentiable, pair.cotangent_seed)
+    judged = tuple(rows)
+    candidates = None
+    if pair.reference is not None and not all(row.passed for row in judged):
+        candidates = run(pair.candidate, pair.arguments.fresh(), pair.outputs).filled_gradients(upstream)
     return build_graph(
         {**called.leaves, **called.differentiable},
         inputs=called.leaves,
         outputs=called.differentiable,
         gradients=called.filled_gradients(upstream, retain_graph=True),
-        rows=rows,
-        omitted=sorted(name for name in pair.arguments.inputs if name not in called.leaves),
+        candidates=candidates,
+        rows=judged,
+        omitted=sorted(name for name in pair.arguments.tensors if name not in called.leaves),
     )

@@ -194,7 +194,7 @@ def test_sizes_seeds_and_dtypes_are_those_of_run(draw, write, tmp_path):
         write("square.py", SQUARE), "-o", "a.dot", "--size", "n=7", "--dtype", "bfloat16", "--seed", "3"
     )
     assert code == 0
-    assert out.startswith("Square[bfloat16]:")
+    assert out.startswith("Square[n=7-bfloat16]:")
     assert "n=7" in out
     assert "shape 7" in (tmp_path / "a.dot").read_text(encoding="utf-8")
 

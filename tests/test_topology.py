@@ -79,6 +79,24 @@ def test_a_tensor_shows_its_shape_and_two_norms():
     assert (x.verdict, x.passed, x.error_norm, x.file) == (Verdict.EXACT, True, None, None)
 
 
+@pytest.mark.parametrize(
+    ("values", "norm"),
+    [
+        ([3e200, 4e200], 5e200),
+        ([3e-200, 4e-200], 5e-200),
+        ([0.0, 0.0], 0.0),
+        ([math.inf, 1.0], math.inf),
+        ([math.nan, 1.0], math.nan),
+        ([math.nan, math.inf], math.nan),
+        (7.0, 7.0),
+    ],
+)
+def test_norms_of_extreme_numbers(values, norm):
+    """Their squares fit in no float64."""
+    found = topology._norms({"x": torch.tensor(values, dtype=torch.float64)})["x"]
+    assert found == pytest.approx(norm, nan_ok=True)
+
+
 def test_a_wrong_gradient_shows_its_error_and_its_line():
     """The difference between the two gradients, which for a sign is twice as long as either."""
     nodes = named(graph_of(Wrong()))
@@ -255,6 +273,33 @@ class Doubling(torch.autograd.Function):
         return 2 * upstream
 
 
+class Halving(Doubling):
+    @staticmethod
+    def backward(_, upstream):
+        return upstream / 2
+
+
+def test_a_wrong_candidate_shows_its_error():
+    """Against the reference, for the same upstream gradient."""
+
+    class Slip(FunctionCase):
+        def inputs(self, generator):
+            return {"x": torch.ones(3), "n": 3}
+
+        def reference(self, x, n):
+            return n * x
+
+        def candidate(self, x, n):
+            return Halving.apply(x) * n / 2
+
+    graph = graph_of(Slip())
+    x = named(graph)["x"]
+    assert x.verdict is Verdict.WRONG
+    assert x.error_norm == pytest.approx(0.75 * x.gradient_norm)
+    assert paths(graph) == {"x > ×", "× > output"}
+    assert graph.omitted == ()  # a number is no tensor
+
+
 def test_of_a_candidate_alone_it_is_drawn_itself():
     """A Function of the user's by its name."""
 
@@ -319,6 +364,12 @@ def test_a_graph_that_cannot_be_had_leaves_the_verdicts():
     assert report.passed
     assert report.graph is None
     assert "there is no graph: forward raised ValueError" in report.notes[0]
+
+
+@pytest.mark.parametrize("case", [Square(), Wrong(), Several(), Attention()], ids=lambda one: type(one).__name__)
+def test_a_graph_has_no_defect(case):
+    """Each node comes after those that it uses."""
+    assert graph_of(case).defect is None
 
 
 def test_a_thousand_steps_do_not_recurse():

@@ -111,14 +111,13 @@ def render_svg(
     labels = max((_width(edge.label) for edge in graph.edges if edge.label), default=0.0)
     after = max(AFTER, labels + _AROUND_LABEL) if labels else AFTER
     layout = lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges], engine, after=after)
-    keys = list(_legend(graph))
-    legend_width = sum(_width(text) + 34 for _, text in keys)
+    keys, notes = list(_legend(graph)), list(_notes(graph))
+    legend_width = max([sum(_width(text) + 34 for _, text in keys), *map(_width, notes)])
     width = max(layout.size.width, legend_width, _NARROWEST) + 2 * _MARGIN
     columns = min(int((width - 2 * _MARGIN) / (1.1 * _CHARACTER)), _LONGEST_LINE)
     heading = textwrap.wrap(spelling.one_line(title), columns) if title else []
     top = _MARGIN + 18 * len(heading) + (8 if heading else 0)
     bottom = top + layout.size.height + _MARGIN
-    notes = _notes(graph)
     height = bottom + (20 if keys else 0) + 18 * len(notes) + (8 if keys or notes else 0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="gv-graph" role="img" width="{_n(width)}" '
@@ -169,8 +168,11 @@ def render_dot(graph: Graph, *, title: str = "", limit: int | None = None) -> st
         f'  edge [color="{_LIGHT["line"]}", {font}, fontsize=9, fontcolor="{_LIGHT["faint"]}", arrowsize=0.7]',
     ]
     lines += [f"  {node.id} [{_attributes(node, write_card(node))}]" for node in graph.nodes]
+    # What starts the computation hangs on the way through it, which is straight.
+    on_the_way = {edge.target for edge in graph.edges}
     for edge in graph.edges:
-        shown = [f'label="{_quoted(edge.label)}"'] if edge.label else []
+        shown = ["weight=10"] if edge.source in on_the_way else []
+        shown += [f'label="{_quoted(edge.label)}"'] if edge.label else []
         shown += [f'color="{_LIGHT["bad"]}", penwidth=2.5'] if edge.inherited else []
         lines.append(f"  {edge.source} -> {edge.target}" + (f" [{', '.join(shown)}]" if shown else ""))
     return "\n".join([*lines, "}", ""])
@@ -328,12 +330,13 @@ def _swatch(kind: str, x: float, y: float) -> str:
     return f'<rect class="gv-{kind}" fill="{_LIGHT[kind]}" x="{_n(x)}" y="{_n(y)}" width="14" height="12" rx="3"/>'
 
 
-def _notes(graph: Graph) -> list[str]:
-    if not graph.omitted:
-        return []
-    names = ", ".join(spelling.name(one, 24) for one in graph.omitted[:6])
-    rest = len(graph.omitted) - 6
-    return [f"not drawn, having no gradient: {names}{f' and {rest} more' if rest > 0 else ''}"]
+def _notes(graph: Graph) -> Iterator[str]:
+    if any(node.kind is Kind.MENTION for node in graph.nodes):
+        yield "a name in a small box stands for the input of that name, which is drawn where it is used first"
+    if graph.omitted:
+        names = ", ".join(spelling.name(one, 24) for one in graph.omitted[:6])
+        rest = len(graph.omitted) - 6
+        yield f"not drawn, having no gradient: {names}{f' and {rest} more' if rest > 0 else ''}"
 
 
 def _box(

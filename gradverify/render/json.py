@@ -69,7 +69,11 @@ def read_json(text: str) -> tuple[Environment, list[Report]]:
         if key not in document:
             raise UsageError(f"the document has no `{key}`; was the file cut short or edited?")
     environment = _read(Environment, document["environment"], "environment")
-    return environment, _read(list[Report], document["reports"], "reports")
+    reports = _read(list[Report], document["reports"], "reports")
+    for number, report in enumerate(reports):
+        if report.graph is not None and report.graph.defect is not None:
+            raise UsageError(f"reports[{number}].graph {report.graph.defect}; was the file edited?")
+    return environment, reports
 
 
 def plain(value: Any) -> Any:

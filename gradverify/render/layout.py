@@ -49,7 +49,7 @@ def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = Non
     """The places of some boxes, left to right, and the curves between them.
 
     Args:
-        sizes: of the boxes, by id; ids are letters and digits.
+        sizes: of the boxes, by id.
         edges: from one id to another, without a circle.
         after: the room between a box and the next one, in pixels.
         engine: by what; None takes the first that is installed. The last one always is, and steps in for the others.
@@ -88,15 +88,21 @@ def can_draw_png() -> bool:
 
 
 def _skeleton(sizes: Mapping[str, Size], edges: Edges, after: float) -> str:
-    """What Graphviz is given: ids and sizes, but no word of the user's, at which it could choke."""
+    """What Graphviz is given: numbers, but no word of the user's, at which it could choke."""
     lines = [
         "digraph {",
-        f"rankdir=LR; nodesep={BESIDE / _INCH}; ranksep={after / _INCH:.4f}; nslimit=4; nslimit1=4; mclimit=2",
+        f"rankdir=LR; nodesep={BESIDE / _INCH:.4f}; ranksep={after / _INCH:.4f}; nslimit=4; nslimit1=4; mclimit=2",
         'node [shape=box, fixedsize=true, label=""]; edge [arrowhead=none]',
     ]
+    numbers = {name: number for number, name in enumerate(sizes)}
     for name, size in sizes.items():
-        lines.append(f"{name} [width={size.width / _INCH:.4f}, height={size.height / _INCH:.4f}]")
-    lines += [f"{source} -> {target}" for source, target in edges]
+        lines.append(f"{numbers[name]} [width={size.width / _INCH:.4f}, height={size.height / _INCH:.4f}]")
+    # What starts the computation hangs on the way through it, which is straight.
+    edges = list(edges)
+    on_the_way = {target for _, target in edges}
+    for source, target in edges:
+        weight = 10 if source in on_the_way else 1
+        lines.append(f"{numbers[source]} -> {numbers[target]} [weight={weight}]")
     return "\n".join([*lines, "}"])
 
 
@@ -142,8 +148,10 @@ def _read(answer: bytes, sizes: Mapping[str, Size]) -> Layout:
     try:
         document = json.loads(answer)
         _, _, width, height = _numbers(document["bb"])
-        names = [found["name"] for found in document["objects"]]
-        centres = {found["name"]: _flipped(found["pos"], height) for found in document["objects"]}
+        known = list(sizes)
+        names = [known[int(found["name"])] for found in document["objects"]]
+        places = (_flipped(found["pos"], height) for found in document["objects"])
+        centres = dict(zip(names, places, strict=True))
         paths = {
             (names[found["tail"]], names[found["head"]]): Path(tuple(_points(found["pos"], height)))
             for found in document.get("edges", ())

@@ -239,7 +239,7 @@ def test_the_text_of_dot():
         'peripheries="2", penwidth="2.5"]'
     ]
     assert '  x -> f [color="#cf222e", penwidth=2.5]' in lines
-    assert "  y -> g" in lines
+    assert "  y -> g [weight=10]" in lines
 
 
 @pytest.mark.parametrize("name", HOSTILE)

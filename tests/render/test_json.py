@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -45,6 +46,29 @@ def test_a_graph_is_written_where_there_is_one():
     text = render_json(reports, ENVIRONMENT)
     assert same(read_json(text)[1], reports)
     assert [("graph" in one) for one in json.loads(text)["reports"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("edges", "defect"),
+    [
+        ((Edge("n0", "n9"),), "has an edge to 'n9', which is no node"),
+        ((Edge("n1", "n0"),), "has an edge from 'n1' back to 'n0'"),
+        ((Edge("n0", "n0"),), "has an edge from 'n0' back to 'n0'"),
+    ],
+)
+def test_a_graph_that_cannot_be_drawn_is_refused(edges, defect):
+    """A circle in an edited file would never end at an output."""
+    text = render_json([report(row("W"), graph=dataclasses.replace(GRAPH, edges=edges))], ENVIRONMENT)
+    with pytest.raises(UsageError, match=re.escape(f"reports[0].graph {defect}; was the file edited?")):
+        read_json(text)
+
+
+def test_a_graph_with_a_node_twice_is_refused():
+    """Its edges would lead anywhere."""
+    nodes = (*GRAPH.nodes, GRAPH.nodes[0])
+    text = render_json([report(row("W"), graph=dataclasses.replace(GRAPH, nodes=nodes))], ENVIRONMENT)
+    with pytest.raises(UsageError, match=r"reports\[0\].graph has two nodes 'n0'"):
+        read_json(text)
 
 
 def same(left, right):

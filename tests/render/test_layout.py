@@ -31,7 +31,7 @@ if "-Tpng" in sys.argv:
     sys.exit()
 names = re.findall(r"^(\\w+) \\[width", text, re.M)
 pairs = re.findall(r"^(\\w+) -> (\\w+)", text, re.M)
-objects = [{{"name": name, "pos": f"{{100 * place + 50}},30"}} for place, name in enumerate(names)]
+objects = [{{"name": name, "pos": f"{{100 * int(name) + 50}},30"}} for name in names]
 edges = [
     {{"tail": names.index(tail), "head": names.index(head), "pos": "0,0 1,1 2,2 3,3"}} for tail, head in pairs
 ]
@@ -131,9 +131,12 @@ def test_a_missing_program_that_is_not_caught_is_found(bare, monkeypatch):
 
 
 def test_graphviz_is_given_no_word_of_the_users():
-    """Ids and sizes; a name at which it chokes is none of its business."""
-    text = layout._skeleton(SIZES, EDGES, 40)
+    """Numbers alone: a saved run can be edited, and an id be anything."""
+    hostile = 'a [image=x]; " -> <b>'
+    text = layout._skeleton({hostile: Size(60, 40), "b": Size(60, 40)}, [(hostile, "b")], 40)
+    assert "image" not in text
     assert set(text.split('"')[1::2]) == {""}
+    assert "0 -> 1" in text
 
 
 def test_a_large_graph_is_left_to_the_layers(program):
