@@ -18,6 +18,7 @@ from gradverify.oracles.testimony import Finding, Hearing, Ruling, weigh_testimo
 from gradverify.report import Row, Worst
 from gradverify.settings import AUTOGRAD, Settings
 from gradverify.verdict import Verdict
+from gradverify.witness import Stance, Witness
 
 # Verdicts on a difference from the reference, which a witness may see in another light.
 _DIFFERENT = frozenset({Verdict.WRONG, Verdict.INCONCLUSIVE})
@@ -106,9 +107,20 @@ def _worst(candidate: Tensor, reference: Tensor, allowed: float) -> Worst | None
     return None if found is None else Worst(*found, allowed=allowed)
 
 
+def _undecided(hearing: Hearing) -> Witness:
+    """A witness that agrees with two gradients which differ says nothing of either."""
+    both = hearing.candidate, hearing.reference
+    if any(one is None or one.stance is not Stance.AGREES for one in both):
+        return hearing.candidate
+    reason = "its error bar is wider than candidate and reference are apart"
+    return dataclasses.replace(hearing.candidate, stance=Stance.INCONCLUSIVE, reason=reason)
+
+
 def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding) -> Row:
     """The row with the word of the witnesses, and the verdict that it leads to."""
-    row = dataclasses.replace(row, witnesses=tuple(hearing.candidate for hearing in hearings))
+    agreed = row.verdict not in _DIFFERENT
+    told_of = (hearing.candidate if agreed else _undecided(hearing) for hearing in hearings)
+    row = dataclasses.replace(row, witnesses=tuple(told_of))
     ruling, told = finding.ruling, finding.hints
     if ruling is Ruling.DISPUTED and row.verdict in _DIFFERENT:
         return dataclasses.replace(row, verdict=Verdict.DISPUTED, hints=told)

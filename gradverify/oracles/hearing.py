@@ -59,6 +59,11 @@ class Claim:
         return not float(difference.where(self.reference.isfinite(), 0).max()) <= self.allowed
 
     @property
+    def lost(self) -> int:
+        """How many elements of the candidate are not finite where the reference is."""
+        return int((~self.candidate.isfinite() & self.reference.isfinite()).sum())
+
+    @property
     def off(self) -> Tensor:
         """Where they do."""
         return ~((self.candidate - self.reference).abs() <= self.allowed) & self.reference.isfinite()
@@ -136,6 +141,9 @@ class Court:
             witness = replace(witness, stance=Stance.AGREES, reason="zero, within its error bar")
         if not claim.differs:
             return Hearing(self._unless_hidden(witness))
+        if witness.stance is Stance.AGREES and claim.lost:
+            reason = f"of {claim.lost} elements that are not finite it says nothing"
+            return Hearing(replace(witness, stance=Stance.INCONCLUSIVE, reason=reason))
         if witness.stance is Stance.DISAGREES:
             return self._hear_exactly(oracle, name, claim) or Hearing(witness)
         if witness.stance in (Stance.KINK, Stance.SUBGRADIENT):
