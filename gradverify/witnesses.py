@@ -54,7 +54,13 @@ class Witnesses:
             allowed: the largest difference that rounding explains, for each gradient to be heard on.
         """
         claims = {
-            name: Claim(candidates[name].double(), references[name].double(), limit, name in self._zeros)
+            name: Claim(
+                candidates[name].double(),
+                references[name].double(),
+                limit,
+                zero=name in self._zeros,
+                unsettled=rows[name].verdict is Verdict.INCONCLUSIVE,
+            )
             for name, limit in allowed.items()
         }
         heard = dict(rows)
@@ -74,7 +80,7 @@ class Witnesses:
                 heard[name] = _judged_again(heard[name], claim)
             hearings = [court.hear(one, name, claim) for one in self._oracles if one.name != reference]
             finding = weigh_testimony(hearings, differs=claim.differs, reference=reference)
-            heard[name] = _ruled(heard[name], hearings, finding)
+            heard[name] = _ruled(heard[name], hearings, finding, claim.allowed)
         return heard
 
 
@@ -116,7 +122,7 @@ def _undecided(hearing: Hearing) -> Witness:
     return dataclasses.replace(hearing.candidate, stance=Stance.INCONCLUSIVE, reason=reason)
 
 
-def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding) -> Row:
+def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding, allowed: float) -> Row:
     """The row with the word of the witnesses, and the verdict that it leads to."""
     agreed = row.verdict not in _DIFFERENT
     told_of = (hearing.candidate if agreed else _undecided(hearing) for hearing in hearings)
@@ -132,4 +138,7 @@ def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding) -> Row:
         return dataclasses.replace(row, verdict=Verdict.SUBGRADIENT, hints=told)
     if ruling is Ruling.INCONCLUSIVE and row.verdict in _DIFFERENT:
         return dataclasses.replace(row, verdict=Verdict.INCONCLUSIVE, hints=told)
+    if ruling is Ruling.OUTSIDE and row.verdict is Verdict.INCONCLUSIVE:
+        worst = None if row.worst is None else dataclasses.replace(row.worst, allowed=allowed)
+        return dataclasses.replace(row, verdict=Verdict.WRONG, hints=told, worst=worst)
     return row
