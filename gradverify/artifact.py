@@ -14,6 +14,8 @@ def check_writable(path: str) -> None:
     Raises:
         UsageError: if the folder does not exist or is closed, or the path is something else than a file.
     """
+    if not path:
+        raise UsageError("the name of the file to write is empty; give its path")
     real = os.path.realpath(path)
     folder = os.path.dirname(real)
     if os.path.exists(real) and not os.path.isfile(real):
@@ -24,7 +26,7 @@ def check_writable(path: str) -> None:
         raise UsageError(f"{path} cannot be written: the folder {folder} does not allow it")
 
 
-def write_whole(path: str, text: str) -> None:
+def write_whole(path: str, content: str | bytes) -> None:
     """Write a file such that whoever reads it sees the old content or the new one, never a part.
 
     Raises:
@@ -33,8 +35,8 @@ def write_whole(path: str, text: str) -> None:
     real = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(real):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,25 +26,28 @@ from gradverify.verification import Configuration, describe_environment, examine
 _MOST_RUNS = 60
 
 
-def reproduce(case: Case, configuration: Configuration, report: Report) -> str:
+def reproduce(case: Case, configuration: Configuration, report: Report, *, patience: float = math.inf) -> str:
     """A script of at most 40 lines that imports the case, or the candidate, and fails as the report does.
 
     Args:
         case: that failed.
         configuration: in which.
         report: what it said.
+        patience: after so many seconds no smaller sizes are looked for.
 
     Raises:
         UsageError: where no script can import what failed, such as a lambda.
     """
     subject = _subject_of(case)
     subject.arguments(Script(), subject.sizes)  # what cannot be imported is told before anything runs
-    runs, told = 0, report
+    runs, told, started = 0, report, time.monotonic()
 
     def fails(sizes: Mapping[str, int]) -> bool:
         nonlocal runs, told
         runs += 1
-        again = _run(subject, sizes, configuration) if runs <= _MOST_RUNS else None
+        if runs > _MOST_RUNS or time.monotonic() - started > patience:
+            return False
+        again = _run(subject, sizes, configuration)
         if again is None or not _is_alike(again, report):
             return False
         told = again
