@@ -10,7 +10,7 @@ from textwrap import dedent
 
 from gradverify.location import shorten
 from gradverify.render import spelling
-from gradverify.render.explanation import explain_failure, tell
+from gradverify.render.explanation import explain_failure, explain_witnesses, tell, witnesses_against
 from gradverify.render.graph import render_svg
 from gradverify.render.page import (
     Card,
@@ -58,6 +58,7 @@ _COLUMNS = (
     *map(Column, ("max diff", "max ulp")),
     Column("ulps", "text"),
     *map(Column, ("accuracy", "resolution", "coverage", "nonfinite")),
+    Column("witnesses", "text"),
     Column("line", "code"),
 )
 
@@ -68,6 +69,7 @@ _GLOSSARY = (
     ("ulps", "how many elements are off by 0, 1, 2 to 3, 4 to 7 ... units in the last place, 2^16 and more last"),
     ("accuracy", "the error, in units of that of autograd at the working precision: 1 is as accurate"),
     ("resolution", "the smallest relative error that would have been noticed"),
+    ("witnesses", "what each further oracle says of the gradient"),
     ("coverage", "the share of the elements that are large enough for an error of their own size to be noticed"),
 )
 
@@ -206,6 +208,7 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
     label = label_of(report)
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
+    notes += [clip(line) for line in explain_witnesses(report.rows).splitlines()]
     if inherited:
         notes.insert(0, f"Inherited, and right once what comes before is: {_names(inherited)}")
     left_out = [row for row in report.failed_rows if row.origin is not Origin.INHERITED and id(row) not in anchors]
@@ -258,7 +261,7 @@ def _card(row: Row, anchor: str) -> Card:
         sentence=row.verdict.sentence,
         place=place_of(row.file, row.line),
         source=_source(row, None if details is None else details.context),
-        hints=tuple(clip(hint) for hint in (*row.hints, *_STRICT.get(row.verdict, ()))),
+        hints=tuple(clip(hint) for hint in (*row.hints, *_STRICT.get(row.verdict, ()), *witnesses_against(row))),
         facts=tuple(_evidence(row)),
         heat_map=heat_map,
         histogram=histogram,
@@ -331,6 +334,7 @@ def _cells(row: Row, report: Report, link: str | None, one_file: bool) -> tuple[
         _number(row.resolution, spelling.number),
         _number(row.coverage, spelling.share),
         Cell(str(row.nonfinite) if row.nonfinite else ""),
+        Cell(", ".join(f"{spelling.one_line(one.oracle)} {one.stance}" for one in row.witnesses)),
         Cell(line),
     )
 

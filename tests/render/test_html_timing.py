@@ -18,7 +18,7 @@ def benchmark(samples: int, ratio: Ratio, **changes: object) -> Benchmark:
         "device": "cpu",
         "seed": 1,
         "sizes": {"samples": samples},
-        "changed": ("samples",),
+        "resized": ("samples",),
         "pairs": 50,
         "timings": (
             Timing("manual", seconds, seconds, 2 * seconds, 640, 1280),
