@@ -109,6 +109,7 @@ def assess(
             if judgement is not None
         }
         rows = hear(rows, judging.candidates, judging.reference, limits)
+        allowed.update({name: limit for name, limit in limits.items() if rows[name].verdict is Verdict.WRONG})
     ordered = [rows[name] for name in working.candidates]
     settled = tuple(_settle(row, settings) for row in (*ordered, *_not_derived(case, inputs, working)))
     return Assessment(settled, allowed, frozenset(coarse), evidence)

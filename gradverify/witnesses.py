@@ -18,6 +18,7 @@ from gradverify.oracles.testimony import Finding, Hearing, Ruling, weigh_testimo
 from gradverify.report import Row, Worst
 from gradverify.settings import AUTOGRAD, Settings
 from gradverify.verdict import Verdict
+from gradverify.witness import Stance, Witness
 
 # Verdicts on a difference from the reference, which a witness may see in another light.
 _DIFFERENT = frozenset({Verdict.WRONG, Verdict.INCONCLUSIVE})
@@ -53,7 +54,13 @@ class Witnesses:
             allowed: the largest difference that rounding explains, for each gradient to be heard on.
         """
         claims = {
-            name: Claim(candidates[name].double(), references[name].double(), limit, name in self._zeros)
+            name: Claim(
+                candidates[name].double(),
+                references[name].double(),
+                limit,
+                zero=name in self._zeros,
+                unsettled=rows[name].verdict is Verdict.INCONCLUSIVE,
+            )
             for name, limit in allowed.items()
         }
         heard = dict(rows)
@@ -73,7 +80,7 @@ class Witnesses:
                 heard[name] = _judged_again(heard[name], claim)
             hearings = [court.hear(one, name, claim) for one in self._oracles if one.name != reference]
             finding = weigh_testimony(hearings, differs=claim.differs, reference=reference)
-            heard[name] = _ruled(heard[name], hearings, finding)
+            heard[name] = _ruled(heard[name], hearings, finding, claim.allowed)
         return heard
 
 
@@ -106,9 +113,20 @@ def _worst(candidate: Tensor, reference: Tensor, allowed: float) -> Worst | None
     return None if found is None else Worst(*found, allowed=allowed)
 
 
-def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding) -> Row:
+def _undecided(hearing: Hearing) -> Witness:
+    """A witness that agrees with two gradients which differ says nothing of either."""
+    both = hearing.candidate, hearing.reference
+    if any(one is None or one.stance is not Stance.AGREES for one in both):
+        return hearing.candidate
+    reason = "its error bar is wider than candidate and reference are apart"
+    return dataclasses.replace(hearing.candidate, stance=Stance.INCONCLUSIVE, reason=reason)
+
+
+def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding, allowed: float) -> Row:
     """The row with the word of the witnesses, and the verdict that it leads to."""
-    row = dataclasses.replace(row, witnesses=tuple(hearing.candidate for hearing in hearings))
+    agreed = row.verdict not in _DIFFERENT
+    told_of = (hearing.candidate if agreed else _undecided(hearing) for hearing in hearings)
+    row = dataclasses.replace(row, witnesses=tuple(told_of))
     ruling, told = finding.ruling, finding.hints
     if ruling is Ruling.DISPUTED and row.verdict in _DIFFERENT:
         return dataclasses.replace(row, verdict=Verdict.DISPUTED, hints=told)
@@ -120,4 +138,7 @@ def _ruled(row: Row, hearings: Sequence[Hearing], finding: Finding) -> Row:
         return dataclasses.replace(row, verdict=Verdict.SUBGRADIENT, hints=told)
     if ruling is Ruling.INCONCLUSIVE and row.verdict in _DIFFERENT:
         return dataclasses.replace(row, verdict=Verdict.INCONCLUSIVE, hints=told)
+    if ruling is Ruling.OUTSIDE and row.verdict is Verdict.INCONCLUSIVE:
+        worst = None if row.worst is None else dataclasses.replace(row.worst, allowed=allowed)
+        return dataclasses.replace(row, verdict=Verdict.WRONG, hints=told, worst=worst)
     return row

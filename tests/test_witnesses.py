@@ -192,6 +192,29 @@ class AlsoOff(Absolute):
         return super().slope(x) * (1 + 1e-11 * (x == 1))
 
 
+class Hinge(Sample):
+    """relu(1 - x) at x = 1, where one ulp of x decides; the candidate takes the slope of the left side."""
+
+    at_kink = -1.0
+
+    def inputs(self, generator):
+        x = torch.randn(self.n, generator=generator)
+        x[1] = x[3] = 1.0
+        return {"x": x}
+
+    def function(self, x):
+        return torch.relu(1 - x) + x**2
+
+    def slope(self, x):
+        return 2 * x - torch.where(x == 1, -self.at_kink, (x < 1).to(x.dtype))
+
+
+class HingeOutside(Hinge):
+    """Planted: steeper than the right side, which is flat; rounding alone calls that inconclusive."""
+
+    at_kink = 0.1
+
+
 class LargeRelu(Case):
     """Integers, so that many of 400 elements are at the kink, where the candidate takes the slope of the right side."""
 
@@ -256,6 +279,8 @@ RESULTS = [
     (LeftSlope, {"y": "exact", "x": "subgradient"}),
     (TooSteep, {"y": "exact", "x": "wrong"}),
     (AlsoOff, {"y": "exact", "x": "wrong"}),
+    (Hinge, {"y": "exact", "x": "subgradient"}),
+    (HingeOutside, {"y": "exact", "x": "wrong"}),
     (LargeRelu, {"x": "subgradient"}),
     (LargeReluOff, {"x": "wrong"}),
     (LargeTie, {"x": "inconclusive"}),
@@ -311,6 +336,17 @@ def test_a_copied_mistake_is_contradicted():
     assert report["h"].origin is None
     alone = verify(SoftmaxCopied, oracles="complex_step")
     assert alone["h"].hints[0] == "complex_step stands alone against the candidate and autograd"
+
+
+def test_a_kink_at_which_rounding_decides():
+    """Inconclusive without a witness who measures; outside of the slopes the statement is accused."""
+    assert verdicts(verify(HingeOutside))["x"] == "inconclusive"
+    assert verdicts(verify(HingeOutside, oracles="forward_mode"))["x"] == "inconclusive"
+    row = verify(HingeOutside, oracles="finite_difference")["x"]
+    assert row.origin == "introduced"
+    assert "outside the slopes of both sides, 1 and 2" in row.hints[-1]
+    assert row.worst.allowed < 1e-10
+    assert verdicts(verify(Tie, oracles="forward_mode"))["x"] == "inconclusive"
 
 
 def test_an_ordinary_mistake_keeps_its_diagnosis():

@@ -45,18 +45,25 @@ class Claim:
         candidate: the hand-derived gradient; reference: that of the first oracle; both float64 and of one shape.
         allowed: the largest difference of the two that rounding explains.
         zero: whether the gradient is known to be zero in exact arithmetic.
+        unsettled: whether one ulp of the forward's values moves the reference by as much as they differ.
     """
 
     candidate: Tensor
     reference: Tensor
     allowed: float
     zero: bool = False
+    unsettled: bool = False
 
     @property
     def differs(self) -> bool:
         """Whether candidate and reference differ by more than that, where the reference is finite."""
         difference = (self.candidate - self.reference).abs().nan_to_num(nan=torch.inf)
         return not float(difference.where(self.reference.isfinite(), 0).max()) <= self.allowed
+
+    @property
+    def lost(self) -> int:
+        """How many elements of the candidate are not finite where the reference is."""
+        return int((~self.candidate.isfinite() & self.reference.isfinite()).sum())
 
     @property
     def off(self) -> Tensor:
@@ -136,8 +143,11 @@ class Court:
             witness = replace(witness, stance=Stance.AGREES, reason="zero, within its error bar")
         if not claim.differs:
             return Hearing(self._unless_hidden(witness))
+        if witness.stance is Stance.AGREES and claim.lost:
+            reason = f"of {claim.lost} elements that are not finite it says nothing"
+            return Hearing(replace(witness, stance=Stance.INCONCLUSIVE, reason=reason))
         if witness.stance is Stance.DISAGREES:
-            return self._hear_exactly(oracle, name, claim) or Hearing(witness)
+            return self._hear_exactly(oracle, name, claim) or self._hear_outside(oracle, name, claim, witness)
         if witness.stance in (Stance.KINK, Stance.SUBGRADIENT):
             return Hearing(self._look_at_kinks(oracle, name, claim, witness))
         if witness.stance is not Stance.AGREES:
@@ -155,6 +165,12 @@ class Court:
         if far or not rounding > claim.allowed:
             return witness
         return oracle.check(problem, name, gradient, allowed=rounding)
+
+    def _hear_outside(self, oracle: Oracle, name: str, claim: Claim, witness: Witness) -> Hearing:
+        """Where rounding cannot tell the two apart, one who measures slopes can, and not one who knows a convention."""
+        if not (claim.unsettled and isinstance(oracle, FiniteDifference)):
+            return Hearing(witness)
+        return Hearing(witness, self._check(oracle, self._problem, name, claim.reference, claim))
 
     def _look_at_kinks(self, oracle: Oracle, name: str, claim: Claim, witness: Witness) -> Witness:
         """Look at the elements that differ, which all have to lie at kinks for these to be an explanation."""

@@ -35,6 +35,13 @@ class Hearing:
         against = self.reference is not None and self.reference.stance is Stance.DISAGREES
         return self.candidate.stance is Stance.AGREES and against
 
+    @property
+    def confirms_reference(self) -> bool:
+        """Whether it contradicts the candidate and was asked about the reference, which it does not contradict."""
+        fits = (Stance.AGREES, Stance.SUBGRADIENT, Stance.KINK)
+        confirmed = self.reference is not None and self.reference.stance in fits
+        return self.candidate.stance is Stance.DISAGREES and confirmed
+
     def __str__(self) -> str:
         if self.reference is None or not self.sides_with_candidate:
             return str(self.candidate)
@@ -56,6 +63,7 @@ class Ruling(Enum):
     REFUTED = "refuted"  # candidate and reference agree, and a witness contradicts both
     SUBGRADIENT = "subgradient"  # at a kink, and within what the function's two slopes allow
     INCONCLUSIVE = "inconclusive"  # at kinks, and no witness can tell whether the candidate fits them
+    OUTSIDE = "outside"  # one who measures contradicts the candidate, and not the reference
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,9 @@ def weigh_testimony(hearings: Sequence[Hearing], *, differs: bool, reference: st
         return Finding(Ruling.SUBGRADIENT, _told(hearings, Stance.SUBGRADIENT))
     if Stance.KINK in stances:
         return Finding(Ruling.INCONCLUSIVE, _told(hearings, Stance.KINK))
+    outside = [str(hearing) for hearing in hearings if hearing.confirms_reference]
+    if outside:
+        return Finding(Ruling.OUTSIDE, tuple(outside))
     return Finding(Ruling.NONE)
 
 
