@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
 
 from torch import Tensor
 
@@ -13,9 +12,10 @@ from gradverify.errors import NotDerived
 class Names:
     """Tensors by name, as attributes and as items; nothing is checked and nothing recorded.
 
-    The tensors are the attributes of a plain object, so that `t.h` costs what any attribute does (about 20 ns); where
-    a name is that of a method, the tensor comes first. Under Trace and Gradients, which look for the line of each
-    access, a small backward takes many times as long: that is the price of verifying it, and no part of it.
+    The tensors are the attributes of a plain object, so that `t.h` costs what any attribute does, some nanoseconds
+    (a `__getattr__` would make it forty); where a name is that of a method, the tensor comes first. Under Trace and
+    Gradients, which look for the line of each access, a small pass takes ten times as long: that is the price of
+    verifying it, and no part of it.
     """
 
     def __init__(self, values: Mapping[str, Tensor | None]) -> None:
@@ -25,14 +25,11 @@ class Names:
         try:
             return self.__dict__[name]  # type: ignore[no-any-return]  # only tensors are put there
         except KeyError:
-            self.__getattr__(name)
+            # What Gradients raises, should a backward look whether a gradient is there; an attribute does so by itself.
+            raise NotDerived(f"no tensor {name!r}") from None
 
     def __setitem__(self, name: str, value: Tensor) -> None:
         self.__dict__[name] = value
-
-    def __getattr__(self, name: str) -> NoReturn:
-        # What Gradients raises, should a backward look whether a gradient is there.
-        raise NotDerived(f"no tensor {name!r}")
 
     def __contains__(self, name: object) -> bool:
         return name in self.__dict__

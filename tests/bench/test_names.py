@@ -33,7 +33,7 @@ def test_an_attribute_is_an_item():
 def test_what_is_not_there_is_told_as_gradients_tell_it():
     """So that a backward which looks whether a gradient is there does as it did when it was verified."""
     names = Names({})
-    with pytest.raises(NotDerived):
+    with pytest.raises(AttributeError):
         _ = names.h
     with pytest.raises(NotDerived):
         _ = names["h"]
