@@ -14,11 +14,11 @@ from torch.utils.benchmark import Timer
 from gradverify.bench.contender import Contender
 from gradverify.bench.stopwatch import Stopwatch
 
-# A sample this long dwarfs what starting and stopping the clock costs, half a microsecond, and is short beside the
-# milliseconds for which a system takes the processor away: most samples are not hit, and the median is none of the rest.
+# A sample this long dwarfs what starting and stopping the clock costs, half a microsecond. It is short beside the
+# milliseconds for which a system takes the processor away: most samples are not hit, and the median is one of those.
 _SAMPLE = 3e-4
 _MOST_REPEATS = 10_000
-# Odd, so that a median is one of the samples, and so is the number at which it ends before. Nine pairs are the least that a bootstrap says something of.
+# Odd, so that a median is one of the samples. Nine pairs are the least that a bootstrap says something of.
 _FEWEST_ROUNDS = 9
 _MOST_ROUNDS = 301
 

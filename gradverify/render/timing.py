@@ -106,7 +106,7 @@ def _story(one: Benchmark, style: Style) -> str:
 def _scaling_table(scaling: Sequence[Scaling], style: Style) -> str:
     rows = []
     for one in scaling:
-        values = ", ".join(map(spelling.count, one.values))
+        values = ", ".join(map(str, one.values))
         rows.append(
             [
                 f"{spelling.one_line(one.case)}[{one.dtype}]",
