@@ -122,7 +122,8 @@ def _scaling_table(scaling: Sequence[Scaling], style: Style) -> str:
 
 
 def _exponent(one: Exponent) -> str:
-    return f"{one.value:.2f}" if one.error is None else f"{one.value:.2f} ± {one.error:.2f}"
+    value = round(one.value, 2) + 0.0  # -0.0 becomes 0.0
+    return f"{value:.2f}" if one.error is None else f"{value:.2f} ± {one.error:.2f}"
 
 
 def _label(one: Benchmark) -> str:
