@@ -14,6 +14,8 @@ def check_writable(path: str) -> None:
     Raises:
         UsageError: if the folder does not exist or is closed, or the path is something else than a file.
     """
+    if not path:
+        raise UsageError("the name of the file to write is empty; give its path")
     real = os.path.realpath(path)
     folder = os.path.dirname(real)
     if os.path.exists(real) and not os.path.isfile(real):

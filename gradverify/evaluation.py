@@ -12,6 +12,7 @@ from torch import Tensor
 from gradverify.capture import CaptureGuard
 from gradverify.case import Case
 from gradverify.errors import (
+    CaseRaised,
     EmptyTensor,
     GradverifyError,
     InvalidGradient,
@@ -20,6 +21,7 @@ from gradverify.errors import (
     NotDeterministic,
 )
 from gradverify.location import Location
+from gradverify.misfit import blame_misfit
 from gradverify.scope import code_of, defined_at, dtype_name, own_copy, user_code
 from gradverify.trace import (
     Gradients,
@@ -273,16 +275,20 @@ def run_backward(
         observer=observer,
     )
     forward.guard.admit((upstream, values_of(trace)))
-    with user_code(case, "backward", forward.dtype, forward.device, forward.guard), torch.no_grad():
-        returned: object = forward.case.backward(trace, gradients)
-        events_of(gradients)
-        if returned is not None:
-            raise InvalidOutput(
-                f"backward returned {_describe(returned)}; assign each gradient to `d.<name>` and return nothing",
-                defined_at(case, "backward"),
-            )
-        with unseen():
-            _check_derived(gradients, forward)
+    try:
+        with user_code(case, "backward", forward.dtype, forward.device, forward.guard), torch.no_grad():
+            returned: object = forward.case.backward(trace, gradients)
+            events_of(gradients)
+            if returned is not None:
+                raise InvalidOutput(
+                    f"backward returned {_describe(returned)}; assign each gradient to `d.<name>` and return nothing",
+                    defined_at(case, "backward"),
+                )
+            with unseen():
+                _check_derived(gradients, forward)
+    except CaseRaised as error:
+        blame_misfit(error, gradients, trace)
+        raise
     return gradients
 
 

@@ -14,8 +14,7 @@ from _pytest._code.code import ReprEntry, ReprEntryNative, ReprExceptionInfo, Re
 from gradverify import errors
 from gradverify.errors import GradientMismatch, GradverifyError
 from gradverify.location import Location, is_users, shorten
-from gradverify.render.summary import render_report
-from gradverify.render.table import Style, headline
+from gradverify.render.table import Style, headline, render_table
 from gradverify.report import Report
 
 
@@ -23,7 +22,7 @@ def failure_of(reports: Sequence[Report], style: Style) -> GradientMismatch | Gr
     """The exception for reports of one case that failed: the table of the first, a line for each other one."""
     first = reports[0]
     also = [f"also with seed {report.seed}: {headline(report)}" for report in reports[1:]]
-    message = "\n".join([render_report(first, style=style), *also])
+    message = "\n".join([render_table(first, style=style), *also])
     if first.error is None:
         return GradientMismatch(message, first)
     where = Location(first.error.file, first.error.line or 1, first.case) if first.error.file else None

@@ -16,7 +16,7 @@ from gradverify.errors import GradientMismatch, UsageError
 from gradverify.location import caller, statement
 from gradverify.pytest_options import marker_settings, options_of
 from gradverify.pytest_summary import REPORTS
-from gradverify.render.summary import render_report
+from gradverify.render.table import render_table
 from gradverify.report import Comparison, Report, Row, Worst
 from gradverify.settings import NAMES, Settings, read_settings
 from gradverify.verdict import Verdict
@@ -52,6 +52,8 @@ class GradverifyFixture:
         __tracebackhide__ = True
         comparison = compare(candidate, _gradient_of(name, tensor))
         row = _judge_by_allclose(name, comparison)
+        if self._options.html is not None:
+            row = _detail(row, candidate, _gradient_of(name, tensor))
         self._rows.append(row)
         self._device = str(tensor.device)
         if not row.passed and self._first_failure is None:
@@ -99,7 +101,7 @@ class GradverifyFixture:
         self._rows = []
         where, self._first_failure = self._first_failure, None
         if not report.passed:
-            raise GradientMismatch(render_report(report, style=self._options.style), report).with_traceback(where)
+            raise GradientMismatch(render_table(report, style=self._options.style), report).with_traceback(where)
 
     def finish_after_error(self) -> None:
         """Judge the rows gathered so far where the test has raised already: they become a section of its report."""
@@ -118,6 +120,7 @@ class GradverifyFixture:
             "oracles": settings.oracles,
             "strict": settings.strict,
             "partial": settings.partial,
+            "detailed": self._options.html is not None,
         }
         return {**chosen, **arguments}
 
@@ -189,6 +192,15 @@ def _judge_by_allclose(name: str, comparison: Comparison) -> Row:
         worst=Worst(comparison.index, comparison.candidate, comparison.reference, None) if comparison.index else None,
         comparison=comparison,
     )
+
+
+def _detail(row: Row, candidate: Tensor, reference: Tensor) -> Row:
+    """The row with what a page shows of it."""
+    # Imported only here: only a page needs it.
+    from gradverify.inspection import is_comparable, measure, quote
+
+    pair = (candidate, reference)
+    return quote(measure(row, pair, pair) if is_comparable(row) else row)
 
 
 def _verdict(comparison: Comparison) -> Verdict:

@@ -220,7 +220,8 @@ def _runs_of(collector: _Collector, case: Case) -> list[Configuration]:
         )
     options = options_of(collector.config)
     marked = marker_settings(mark for mark in marks if mark.name == "gradverify")
-    return configurations(case, options.overrides.over(marked), options.defaults)
+    overrides = options.overrides.over(marked)
+    return configurations(case, overrides, options.defaults, detailed=options.html is not None)
 
 
 def marks_of(cls: type) -> list[pytest.Mark]:

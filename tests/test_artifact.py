@@ -71,6 +71,8 @@ def test_a_path_that_cannot_be_written_is_told_why(tmp_path, monkeypatch):
         check_writable(str(tmp_path / "missing" / "report.json"))
     with pytest.raises(UsageError, match="is no regular file"):
         check_writable(str(tmp_path))
+    with pytest.raises(UsageError, match="the name of the file to write is empty; give its path"):
+        check_writable("")
     monkeypatch.setattr(artifact.os, "access", lambda *_: False)
     with pytest.raises(UsageError, match="does not allow it"):
         check_writable(str(tmp_path / "report.json"))

@@ -18,19 +18,32 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
-    ("gradverify", "location", "verdict", "ulp", "progress", "supervision", "mutants", "witness", "scalar", "scalar.*"),
-    ("errors", "judge", "signature"),
-    ("settings", "trace", "capture", "report", "artifact", "selection", "script"),
-    ("case", "changes", "comparison", "importer", "study", "timing"),
-    ("scaling",),
+    (
+        "gradverify",
+        "location",
+        "verdict",
+        "ulp",
+        "block",
+        "progress",
+        "supervision",
+        "mutants",
+        "witness",
+        "scalar",
+        "scalar.*",
+    ),
+    ("errors", "judge", "signature", "magnitude", "graph"),
+    ("settings", "trace", "capture", "report", "spacing", "folding", "scalar_graph", "artifact", "selection", "script"),
+    ("case", "changes", "tally", "misfit", "importer", "study", "timing"),
+    ("comparison", "scaling"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
     ("evaluation", "loader", "notebook", "sweep"),
     ("noise",),
     ("replay", "diagnosis", "diagnosis.*"),
     ("measurement", "oracles", "oracles.*"),
-    ("assessment",),
+    ("assessment", "inspection"),
     ("origin", "witnesses"),
     ("candidate", "candidate.*"),
+    ("topology",),
     ("verification",),
     ("mutation", "reproducer", "bench", "bench.*"),
     ("commands", "commands.*", "pytest_*"),
@@ -39,7 +52,12 @@ FLOORS = (
 )
 
 # A report that prints itself, also in a notebook, is worth an import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table"), ("report", "render.fragment")}
+EXCEPTIONS = {
+    ("report", "render.table"),
+    ("report", "render.fragment"),
+    ("scalar.graph", "render.graph"),
+    ("scalar.graph", "scalar_graph"),
+}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 
@@ -53,6 +71,8 @@ TORCH_FREE = (
     "settings",
     "case",
     "report",
+    "graph",
+    "folding",
     "render",
     "render.*",
     "importer",

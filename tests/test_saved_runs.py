@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import gradverify
 from gradverify.cli import main
@@ -119,6 +121,17 @@ def test_what_the_plugin_saves_is_shown_too(cli, write, tmp_path):
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert cli("report", "run.json")[1].startswith("Square[float32]: 1 of 2 gradients wrong")
     assert cli("diff", "run.json", "run.json")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "source", [RIGHT, WRONG, IMPRECISE, RAISING, "1 / 0", WRONG.replace("d.x = ", "d.x = 1e300 * ")]
+)
+def test_it_is_valid_by_the_schema_of_the_package(save, tmp_path, source):
+    """What a run writes, and not only what tests make up."""
+    schema = json.loads((files("gradverify") / "report.schema.json").read_text(encoding="utf-8"))
+    document = json.loads((tmp_path / save("run.json", source)).read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(document)
+    assert len(document["reports"]) == 1
 
 
 def test_a_pipe_gives_a_saved_run(cli, save, monkeypatch, tmp_path):
@@ -272,3 +285,12 @@ def test_neither_imports_torch(save, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(read_json(Path(tmp_path / "old.json").read_text(encoding="utf-8"))[1]) == 2
+
+
+def test_as_html_it_is_a_page(cli, save):
+    pytest.importorskip("gradverify.render.html", reason="the page is a part of its own", exc_type=ImportError)
+    save("run.json", WRONG)
+    code, out, err = cli("report", "run.json", "--format", "html")
+    assert (code, err) == (0, "")
+    assert out.lstrip().lower().startswith("<!doctype html>")
+    assert "Square" in out

@@ -19,7 +19,13 @@ class Names:
     """
 
     def __init__(self, values: Mapping[str, Tensor | None]) -> None:
-        self.__dict__.update(values)
+        # One by one: asking for __dict__ would make a dictionary of what Python keeps in the object itself, and every
+        # access slower. Only names like __class__ mean something to Python.
+        for name, value in values.items():
+            if name.startswith("__"):
+                self.__dict__[name] = value
+            else:
+                setattr(self, name, value)
 
     def __getitem__(self, name: str) -> Tensor:
         try:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 
 from gradverify.render.summary import Shown
 from gradverify.render.table import FORMATS, PLAIN
 
-# Not a format of tables: the whole document, whatever else is asked for.
+# No formats of tables: the whole document, whatever else is asked for.
 JSON = "json"
+HTML = "html"
 
 
-def add_format_argument(parser: ArgumentParser) -> None:
-    """Declare `--format`."""
+def add_format_argument(parser: ArgumentParser, documents: Sequence[str] = (JSON,)) -> None:
+    """Declare `--format`: that of tables, or one of the documents that the command can write as a whole."""
     parser.add_argument(
         "--format",
-        choices=[*FORMATS, JSON],
+        choices=[*FORMATS, *documents],
         default=PLAIN.format,
         metavar="FORMAT",
-        help=f"{JSON}, or that of a table (default: {PLAIN.format}): {', '.join(FORMATS)}",
+        help=f"{', '.join(documents)}, or that of a table (default: {PLAIN.format}): {', '.join(FORMATS)}",
     )
 
 
@@ -31,3 +33,8 @@ def add_report_argument(parser: ArgumentParser) -> None:
         help="which tables to show; auto, the default, is all up to 10 cases, then a line for each that passed, "
         "and the slowest five",
     )
+
+
+def add_html_argument(parser: ArgumentParser) -> None:
+    """Declare `--html`."""
+    parser.add_argument("--html", metavar="FILE", help="write a page that shows everything to this file too")

@@ -153,7 +153,12 @@ def sweep(found: Sequence[Found], count: int | None, held: Iterable[str]) -> tup
 
 
 def plan(
-    found: Iterable[Found], expression: str, overrides: Settings = NOTHING, *, quick: bool = False
+    found: Iterable[Found],
+    expression: str,
+    overrides: Settings = NOTHING,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> list[Planned]:
     """Every configuration of the cases that the expression selects.
 
@@ -167,7 +172,7 @@ def plan(
     planned = [
         Planned(one, dataclasses.replace(each, swept=one.swept))
         for one in found
-        for each in configurations(one.case, overrides, quick=quick)
+        for each in configurations(one.case, overrides, quick=quick, detailed=detailed)
     ]
     return [one for one in planned if selection.selects(one.names)]
 

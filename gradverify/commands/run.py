@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
-from gradverify.commands.output import JSON, add_format_argument, add_report_argument
+from gradverify.commands.output import JSON, add_format_argument, add_html_argument, add_report_argument
 from gradverify.commands.overrides import overrides_of, parse_seed
 from gradverify.commands.plan import (
     Planned,
@@ -36,6 +36,9 @@ from gradverify.settings import AUTOGRAD, DTYPES, ORACLES
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
+
+# So many seconds are spent on a script that nobody has asked for.
+_PATIENCE = 5.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -73,6 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_report_argument(parser)
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
+    add_html_argument(parser)
     parser.add_argument(
         "--reproducer",
         metavar="FILE",
@@ -88,7 +92,7 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.reproducer):
+    for file in (options.json, options.html, options.reproducer):
         if file is not None:
             check_writable(file)
 
@@ -102,7 +106,7 @@ def execute(options: Namespace) -> ExitCode:
         findings = find(targets)
         sized = resize(findings.found, options.size)
         found, notes = sweep(sized, options.sweep, (name for name, _ in options.size))
-    planned = plan(found, options.expression, overrides, quick=options.quick)
+    planned = plan(found, options.expression, overrides, quick=options.quick, detailed=options.html is not None)
     for sentence in (*findings.unfinished, *notes):
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
@@ -138,9 +142,17 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         print(f"interrupted: {len(outcomes)} of {spelling.several(total, 'case')} ran", file=sys.stderr)
     finally:
         # Also where stdout was closed on us (`| head`): what has run is not lost.
-        document = render_json([one.report for one in outcomes], environment)
+        reports = [one.report for one in outcomes]
+        document = render_json(reports, environment)
         if options.json is not None:
             write_whole(options.json, document)
+        if options.html is not None:
+            # Imported only here: its templates are of no use to who asks for no page.
+            from gradverify.render.html import render_html
+
+            write_whole(options.html, render_html(reports, environment))
+    if options.format not in (JSON, MARKDOWN) and shown is not Shown.NONE and not (options.reproducer or interrupted):
+        _print_reproducer(planned, [one.report for one in outcomes[len(broken) :]], style)
     if options.format == JSON:
         closing = document
     elif options.format == MARKDOWN:
@@ -155,6 +167,26 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)
+
+
+def _print_reproducer(planned: Sequence[Planned], reports: Sequence[Report], style: Style) -> None:
+    """Show the script of the first candidate that failed: of a kernel nobody else can tell at which sizes it fails."""
+    from gradverify.function_case import FunctionCase
+    from gradverify.reproducer import reproduce
+
+    pairs = zip(planned, reports, strict=True)
+    failed = next((pair for pair in pairs if isinstance(pair[0].found.case, FunctionCase) and not pair[1].passed), None)
+    if failed is None:
+        return
+    one, report = failed
+    try:
+        with foreign_code():
+            script = reproduce(one.found.case, one.configuration, report, patience=_PATIENCE)
+    except UsageError:  # nothing can import it; --reproducer says why
+        return
+    opening = "by itself, at the smallest sizes that still fail (--reproducer FILE writes this):"
+    block = f"```python\n{script}```" if style.format == MARKDOWN else script
+    print(f"{one.label} fails {opening}\n\n{block}", flush=True)
 
 
 def _write_reproducer(file: str, planned: Sequence[Planned], reports: Sequence[Report]) -> None:

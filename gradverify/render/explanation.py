@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from gradverify.location import shorten
@@ -31,7 +32,9 @@ def tell(row: Row) -> str:
     if row.verdict is Verdict.MISSING:
         return "has no gradient"
     if row.verdict is Verdict.VACUOUS:
-        return "is zero everywhere, so that nothing was tried"
+        nowhere = row.nonfinite and row.nonfinite == math.prod(row.shape)
+        what = "is not finite anywhere in the reference" if nowhere else "is zero everywhere"
+        return f"{what}, so that nothing was tried"
     if row.verdict is Verdict.DISPUTED and row.hints:
         return f"where {spelling.one_line(row.hints[0])}"
     if row.verdict is Verdict.NONFINITE:
@@ -96,9 +99,13 @@ def _explain(row: Row) -> str:
     if row.worst is not None and (row.verdict is Verdict.INCONCLUSIVE or not _is_allowed(row.worst)):
         parts.append(f"{_INDENT}{_spell_worst(row.worst)}")
     parts += [f"{_INDENT}hint: {spelling.one_line(hint)}" for hint in row.hints]
-    against = [str(one) for one in row.witnesses if one.stance is Stance.DISAGREES and str(one) not in row.hints]
-    parts += [f"{_INDENT}witness: {spelling.one_line(told)}" for told in against]
+    parts += [f"{_INDENT}witness: {spelling.one_line(told)}" for told in witnesses_against(row)]
     return "\n".join(parts)
+
+
+def witnesses_against(row: Row) -> list[str]:
+    """What the witnesses say who disagree with a gradient, as far as its hints do not say so."""
+    return [str(one) for one in row.witnesses if one.stance is Stance.DISAGREES and str(one) not in row.hints]
 
 
 def explain_failure(failure: Failure) -> str:

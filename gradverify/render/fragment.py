@@ -61,7 +61,7 @@ def render_comparison(comparison: Comparison) -> str:
     for name, text in rows:
         shown = _cell(text, "left", color if name == "exact" else None)
         lines.append(f'<tr><th scope="row" style="{_CELL}left">{name}</th>{shown}</tr>')
-    return f"<table>{''.join(lines)}</table>"
+    return _table("".join(lines))
 
 
 def _worst(comparison: Comparison) -> str:
@@ -94,7 +94,12 @@ def _gradients(report: Report) -> str:
             for number, (cell, side) in enumerate(zip(cells, grid.aligned, strict=True))
         )
         lines.append(f"<tr>{''.join(painted)}</tr>")
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>{left_out}"
+    return _table(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>") + left_out
+
+
+def _table(body: str) -> str:
+    # A page in quirks mode would give it a colour of its own, black on whatever the page is.
+    return f'<table style="color:inherit">{body}</table>'
 
 
 def _cell(text: str, side: str, color: str | None = None) -> str:

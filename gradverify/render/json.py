@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
@@ -18,7 +18,12 @@ from gradverify.report import Environment, Report
 SCHEMA = 1
 
 # Other documents of gradverify, by a key that only they have.
-_OTHERS = {"studies": "gradverify mutate", "cases": "gradverify list", "changes": "gradverify diff"}
+_OTHERS = {
+    "benchmarks": "gradverify bench",
+    "cases": "gradverify list",
+    "changes": "gradverify diff",
+    "studies": "gradverify mutate",
+}
 
 # JSON has no spelling of its own for these.
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -75,7 +80,12 @@ def plain(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Dataclasses, tuples and numbers as what JSON has."""
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        values = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {
+            field.name: _plain(one)
+            for field, one in values
+            if one is not None or not field.metadata.get("optional", False)
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float) and not math.isfinite(value):
@@ -94,7 +104,7 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         return _read_any(arguments, value, path)
     if dataclasses.is_dataclass(kind):
         return _read_fields(kind, _expect(dict, value, path), path)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {key: _read(arguments[1], one, f"{path}.{key}") for key, one in _expect(dict, value, path).items()}
     if origin in (tuple, list):
         items = _expect(list, value, path)

@@ -71,12 +71,12 @@ def one_line(text: str) -> str:
     return escaped if escaped and escaped == escaped.strip() else repr(escaped)
 
 
-def name(text: str) -> str:
+def name(text: str, widest: int = _WIDEST_NAME) -> str:
     """The name of a tensor as a cell of a table: one line, cut in the middle where it is very long."""
     whole = one_line(text)
-    if len(whole) <= _WIDEST_NAME:
+    if len(whole) <= widest:
         return whole
-    half = _WIDEST_NAME // 2
+    half = widest // 2
     return f"{whole[:half]}…{whole[-half + 1 :]}"
 
 

@@ -30,7 +30,7 @@ def render_value(title: str, data: float, grad: float, parents: Iterable[tuple[s
     left_out = len(several) - _MOST_PARENTS
     if left_out > 0:
         lines.append(_row("td", (f"and {left_out} more", "", "")))
-    return f"<table>{''.join(lines)}</table>"
+    return f'<table style="color:inherit">{"".join(lines)}</table>'
 
 
 def _row(kind: str, cells: Sequence[str]) -> str:

@@ -41,6 +41,16 @@ def test_what_is_not_there_is_told_as_gradients_tell_it():
     assert "h" not in names
 
 
+@pytest.mark.parametrize("name", ["__class__", "__dict__", "__len__"])
+def test_names_that_mean_something_to_python_are_tensors_too(name):
+    """As items, which is how they can be written; from the start as well as later."""
+    for names in (Names({name: ONE}), Names({})):
+        names[name] = ONE
+        assert names[name] is ONE
+        assert list(names) == [name]
+        assert type(names) is Names
+
+
 def test_nothing_is_shared_with_what_it_was_made_of():
     values = {"x": ONE}
     Names(values).h = TWO

@@ -122,6 +122,16 @@ def test_format(project):
     assert sum(line.startswith("| gradient ") for line in result.outlines) == 3
 
 
+def test_markdown(project):
+    """The section is Markdown; the first line of a failure stays the story, which pytest repeats at the end."""
+    project.write(test_models=MODELS)
+    result = project.run("--gradverify-report=all", "--gradverify-format=markdown")
+    assert any(line.startswith("### Doubled[float32]: 1 of") for line in section_of(result))
+    assert any(line.startswith("<details><summary>Linear[float32]: ") for line in section_of(result))
+    assert any(line.startswith("E   Doubled[float32]: ") for line in result.outlines)
+    assert any(" - Doubled[float32]: " in line for line in result.outlines if line.startswith("FAILED"))
+
+
 def test_colours_are_those_of_pytest(project):
     """Red, yellow and green, where pytest itself colours; an expected failure is yellow."""
     project.write(test_models=MODELS + "\nimport pytest\n\n@pytest.mark.xfail\nclass Expected(Doubled): pass\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import types
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -65,7 +66,7 @@ def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
             definitions[kind.__name__] = {}  # so that a kind that holds itself ends
             definitions[kind.__name__] = _fields_of(kind, definitions)
         return {"$ref": f"#/$defs/{kind.__name__}"}
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {"type": "object", "additionalProperties": _schema_of(arguments[1], definitions)}
     if origin is tuple and arguments[-1] is not Ellipsis:
         items = [_schema_of(one, definitions) for one in arguments]

@@ -118,3 +118,18 @@ def test_a_comment_is_never_too_long(cases, rows):
 def test_a_short_comment_leaves_nothing_out():
     """The twin."""
     assert "no room" not in comment(report(WRONG), report(row()))
+
+
+def test_every_table_is_read_as_one_wherever_it_is_folded():
+    """And every headline as a heading or a summary, whatever the names."""
+    markdown_it = pytest.importorskip("markdown_it", reason="rich brings the reader of Markdown")
+    reader = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table")
+    rows = [row(name) for name in ("a|b", "<b>", "`", "*x*", "\\", "_", "\n") for _ in range(2)]
+    right = report(*rows[:4], case="Right", notes=("a <b> note",))
+    text = comment(right, right, report(*rows, WRONG, case="Long"), CRASHED)
+    rendered = reader.render(text)
+    assert rendered.count("<table>") == text.count("| gradient |") == 4
+    assert rendered.count("<tr>") == sum(line.startswith("| ") for line in text.splitlines()) - 4
+    assert rendered.count("<h3>") == 2
+    assert rendered.count("<details>") == rendered.count("</details>") == 4
+    assert not [one for one in ("<b>", "<em>", "| a", "||") if one in rendered.split("<pre>")[0]]
