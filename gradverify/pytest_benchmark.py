@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,16 +37,18 @@ class _Subject:
     def __init__(self, case: Case, configuration: Configuration) -> None:
         self.case = case
         self.configuration = configuration
+        self._result: Benchmark | None = None
 
     @property
     def passes(self) -> tuple[str, ...]:
         """The names of its items."""
         return ("candidate", "reference") if isinstance(self.case, FunctionCase) else ("manual", "autograd")
 
-    @cached_property
-    def result(self) -> Benchmark:
+    def measure(self, seconds: float) -> Benchmark:
         """Both passes in pairs, verified before and after."""
-        return bench(self.case, self.configuration, seconds=_SECONDS)
+        if self._result is None:
+            self._result = bench(self.case, self.configuration, seconds=seconds)
+        return self._result
 
 
 def make_benchmarks(items: Sequence[CaseItem]) -> list[BenchmarkItem]:
@@ -102,7 +103,7 @@ def _timer(device: str) -> Callable[[], float]:
 def _time(item: BenchmarkItem, subject: _Subject, name: str) -> None:
     __tracebackhide__ = True
     benchmark: Any = item.funcargs["benchmark"]
-    result = subject.result if benchmark.enabled else bench(subject.case, subject.configuration, seconds=0.0)
+    result = subject.measure(_SECONDS if benchmark.enabled else 0.0)
     if result.error is not None:
         report = Report(result.case, result.dtype, result.device, result.seed, result.sizes, error=result.error)
         failure = failure_of([report], options_of(item.config).style)

@@ -147,8 +147,9 @@ def test_compile_is_handed_on(write, bench, monkeypatch):
         return Benchmark(type(case).__name__, configuration.dtype, "cpu", 0, {})
 
     monkeypatch.setattr(benchmark, "bench", record)
-    bench()
-    bench("--compile", "--threads", "4")
+    _, _, silent = bench()
+    _, _, told = bench("--compile", "--threads", "4")
+    assert (silent, told) == ("", "note: --compile changes nothing: none of the cases is a FunctionCase\n")
     assert asked == [{"threads": 1, "compiled": False}, {"threads": 4, "compiled": True}]
 
 

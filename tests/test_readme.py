@@ -51,6 +51,17 @@ def test_a_console_block_prints_what_it_says(folder, text):
         assert comparable(run(folder, command)) == comparable(expected)
 
 
+def test_the_benchmark_prints_such_tables(folder):
+    """Its times differ from run to run, and so do the widths of the columns."""
+
+    def words(text):
+        return re.sub(r"\d+ to |-{2,}|[\d.e+-]*\d|\b[nµm]?s\b|\b[KMG]?i?B\b", "", VARYING.sub("", text)).split()
+
+    (shown,) = (text for language, _, text in BLOCKS if language == "text" and text.startswith("$ gradverify bench"))
+    command, _, expected = shown.removeprefix("$ ").partition("\n")
+    assert words(run(folder, command)) == words(expected)
+
+
 PYTHON = [text for language, name, text in BLOCKS if language == "python" and not name]
 
 

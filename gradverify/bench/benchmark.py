@@ -20,7 +20,7 @@ from gradverify.timing import Benchmark, Ratios, Timing
 from gradverify.verdict import Verdict
 from gradverify.verification import Configuration, examine, failure_of
 
-# How long the passes of a case race: about 50 rounds of small ones on a machine of 2026.
+# How long the passes of a case race: some hundred rounds of small ones.
 SECONDS = 1.5
 
 

@@ -14,12 +14,13 @@ from torch.utils.benchmark import Timer
 from gradverify.bench.contender import Contender
 from gradverify.bench.stopwatch import Stopwatch
 
-# A sample this long dwarfs what starting and stopping the clock costs, half a microsecond.
-_SAMPLE = 2e-3
+# A sample this long dwarfs what starting and stopping the clock costs, half a microsecond. It is short beside the
+# milliseconds for which a system takes the processor away: most samples are not hit, and the median is one of those.
+_SAMPLE = 3e-4
 _MOST_REPEATS = 10_000
 # Odd, so that a median is one of the samples. Nine pairs are the least that a bootstrap says something of.
 _FEWEST_ROUNDS = 9
-_MOST_ROUNDS = 101
+_MOST_ROUNDS = 301
 
 
 class Phase(Enum):
@@ -60,13 +61,14 @@ def run_race(contenders: Sequence[Contender], device: torch.device, *, threads: 
         seconds: how long to go on, if that allows for the fewest rounds.
     """
     entries = [[_entry(contender, phase, device, threads) for contender in contenders] for phase in Phase]
-    started = time.perf_counter()
-    _run_round(entries)  # what follows starts with warm caches, and this tells how long a round takes
-    rounds = int(seconds / (time.perf_counter() - started))
-    rounds = min(max(rounds, _FEWEST_ROUNDS), _MOST_ROUNDS)
+    _run_round(entries)  # what follows starts with warm caches
     found: Seconds = {(one.contender.name, one.phase): [] for row in entries for one in row}
-    for number in range(rounds + 1 - rounds % 2):
-        for key, sample in _run_round([row[::-1] for row in entries] if number % 2 else entries).items():
+    started = time.perf_counter()
+    for number in range(_MOST_ROUNDS):
+        is_odd = number % 2 == 1
+        if number >= _FEWEST_ROUNDS and is_odd and time.perf_counter() - started > seconds:
+            break
+        for key, sample in _run_round([row[::-1] for row in entries] if is_odd else entries).items():
             found[key].append(sample)
     return found
 
@@ -80,7 +82,8 @@ def _entry(contender: Contender, phase: Phase, device: torch.device, threads: in
     run = _statement(contender, phase, stopwatch)
     timer = Timer("run()", globals={"run": run}, timer=stopwatch, num_threads=threads)
     with contender.entered():
-        single = float(timer.timeit(3).median)
+        # The quickest of a few: one that was interrupted would make all samples too short.
+        single = min(float(timer.timeit(3).median) for _ in range(5))
     return _Entry(contender, phase, timer, min(max(math.ceil(_SAMPLE / single), 1), _MOST_REPEATS))
 
 

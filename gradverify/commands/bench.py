@@ -103,6 +103,11 @@ def execute(options: Namespace) -> ExitCode:
         raise UsageError(
             "--plot draws time and memory against a size: give one several values, such as --size samples=1e3,1e4"
         )
+    if options.compile:
+        from gradverify.function_case import FunctionCase
+
+        if not any(isinstance(one.found.case, FunctionCase) for one in planned):
+            print("note: --compile changes nothing: none of the cases is a FunctionCase", file=sys.stderr)
     return _run(planned, findings.broken, options)
 
 

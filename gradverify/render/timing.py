@@ -106,7 +106,7 @@ def _story(one: Benchmark, style: Style) -> str:
 def _scaling_table(scaling: Sequence[Scaling], style: Style) -> str:
     rows = []
     for one in scaling:
-        values = ", ".join(map(spelling.count, one.values))
+        values = ", ".join(map(str, one.values))
         rows.append(
             [
                 f"{spelling.one_line(one.case)}[{one.dtype}]",
@@ -123,7 +123,8 @@ def _scaling_table(scaling: Sequence[Scaling], style: Style) -> str:
 
 def spell_exponent(one: Exponent) -> str:
     """An exponent with its standard error, where it has one."""
-    return f"{one.value:.2f}" if one.error is None else f"{one.value:.2f} ± {one.error:.2f}"
+    value = round(one.value, 2) + 0.0  # -0.0 becomes 0.0
+    return f"{value:.2f}" if one.error is None else f"{value:.2f} ± {one.error:.2f}"
 
 
 def label_of(one: Benchmark) -> str:

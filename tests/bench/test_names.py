@@ -33,12 +33,22 @@ def test_an_attribute_is_an_item():
 def test_what_is_not_there_is_told_as_gradients_tell_it():
     """So that a backward which looks whether a gradient is there does as it did when it was verified."""
     names = Names({})
-    with pytest.raises(NotDerived):
+    with pytest.raises(AttributeError):
         _ = names.h
     with pytest.raises(NotDerived):
         _ = names["h"]
     assert getattr(names, "h", None) is None
     assert "h" not in names
+
+
+@pytest.mark.parametrize("name", ["__class__", "__dict__", "__len__"])
+def test_names_that_mean_something_to_python_are_tensors_too(name):
+    """As items, which is how they can be written; from the start as well as later."""
+    for names in (Names({name: ONE}), Names({})):
+        names[name] = ONE
+        assert names[name] is ONE
+        assert list(names) == [name]
+        assert type(names) is Names
 
 
 def test_nothing_is_shared_with_what_it_was_made_of():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -74,6 +75,13 @@ def test_how_times_grow():
     assert line.split()[-4:] == ["1.00", "2.00", "0.00", "0.00"]
     assert "size^p" in text
     assert "size^p" not in render_benchmarks([benchmark(n=10)], ENVIRONMENT)
+
+
+def test_what_does_not_grow_does_not_shrink_either():
+    """An exponent that rounds to zero has no sign."""
+    quicker = tuple(dataclasses.replace(one, both=one.both * 0.999) for one in TIMINGS)
+    text = render_benchmarks([benchmark(n=10), benchmark(n=100, timings=quicker)], ENVIRONMENT)
+    assert "-0.00" not in text
 
 
 def test_notes_and_what_the_numbers_depend_on_are_told():
