@@ -26,7 +26,7 @@ def check_writable(path: str) -> None:
         raise UsageError(f"{path} cannot be written: the folder {folder} does not allow it")
 
 
-def write_whole(path: str, text: str) -> None:
+def write_whole(path: str, content: str | bytes) -> None:
     """Write a file such that whoever reads it sees the old content or the new one, never a part.
 
     Raises:
@@ -35,8 +35,8 @@ def write_whole(path: str, text: str) -> None:
     real = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(real):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ class CaptureGuard(TorchFunctionMode):
     ) -> Any:
         """Check the arguments, call the function, and remember what it made."""
         kwargs = kwargs or {}
-        for tensor in _lower((args, kwargs)):
+        for tensor in _lower((*args, *kwargs.values())):
             if _storage(tensor) not in self._known and not called_by_gradverify():
                 raise CapturedTensor(
                     f"a {str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)} from outside "
@@ -56,18 +56,20 @@ class CaptureGuard(TorchFunctionMode):
         return result
 
 
-def _lower(values: Iterable[object]) -> Iterator[Tensor]:
+def _lower(values: Iterable[object]) -> list[Tensor]:
     """The tensors of lower precision among some values, in containers too."""
-    # By hand: torch's own walk over containers takes twice the time of a small operation.
+    # By hand, and without generators: torch's own walk over containers takes twice the time of a small operation.
+    found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
             # A sparse tensor has no storage of its own to be known by.
             if value.dtype in _LOWER and value.layout is torch.strided:
-                yield value
+                found.append(value)
         elif isinstance(value, (tuple, list)):
-            yield from _lower(value)
+            found += _lower(value)
         elif isinstance(value, dict):
-            yield from _lower(value.values())
+            found += _lower(value.values())
+    return found
 
 
 def _storage(tensor: Tensor) -> int:

@@ -109,11 +109,20 @@ class GradientMismatch(AssertionError):
         return type(self), (str(self), self.report)
 
 
+# Above the 0.6 from which difflib takes two names for near.
+_NEAR = 0.7
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, one).ratio()
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause that names the nearest of the known names, or lists them where they are few."""
     names = [str(one) for one in known]
-    # A little above the usual 0.6, at which "tolerance" passes for a misspelt "oracles".
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
+    # Slips rarely change the first letter: what begins otherwise has to be nearer, or "tolerance" would be "oracles".
+    alike = [one for one in names if one[:1] == name[:1] or _likeness(one, name) >= _NEAR]
+    near = difflib.get_close_matches(name, alike, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
     if not names:

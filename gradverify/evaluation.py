@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from gradverify.capture import CaptureGuard
 from gradverify.case import Case
 from gradverify.errors import (
+    CaseRaised,
     EmptyTensor,
     GradverifyError,
     InvalidGradient,
@@ -19,6 +21,7 @@ from gradverify.errors import (
     NotDeterministic,
 )
 from gradverify.location import Location
+from gradverify.misfit import blame_misfit
 from gradverify.scope import code_of, defined_at, dtype_name, own_copy, user_code
 from gradverify.trace import (
     Gradients,
@@ -30,6 +33,7 @@ from gradverify.trace import (
     events_of,
     finish,
     frozen_copy,
+    unseen,
     values_of,
     written_at,
 )
@@ -76,17 +80,17 @@ class Forward:
     device: torch.device
     guard: CaptureGuard
 
-    @property
+    @cached_property
     def differentiable(self) -> Tensors:
         """The recorded tensors that have a gradient, by name."""
         return {name: value for name, value in values_of(self.trace).items() if value.requires_grad}
 
-    @property
+    @cached_property
     def undifferentiable(self) -> set[str]:
         """The names of the recorded tensors that have none."""
         return {name for name, value in values_of(self.trace).items() if not value.requires_grad}
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The largest number of elements of a recorded tensor."""
         return max(value.numel() for value in values_of(self.trace).values())
@@ -165,9 +169,10 @@ def run_forward(
     with user_code(case, "forward", dtype, inputs.device, guard if guarded else None), torch.enable_grad():
         trace = Trace(leaves, on_assign)
         returned: object = own.forward(trace)
-        finish(trace, where)
-        _check_recorded(trace, inputs)
-        outputs = _name_outputs(trace, returned, where)
+        with unseen():
+            finish(trace, where)
+            _check_recorded(trace, inputs)
+            outputs = _name_outputs(trace, returned, where)
     return Forward(own, trace if with_grad else frozen_copy(trace), outputs, dtype, inputs.device, guard)
 
 
@@ -270,15 +275,20 @@ def run_backward(
         observer=observer,
     )
     forward.guard.admit((upstream, values_of(trace)))
-    with user_code(case, "backward", forward.dtype, forward.device, forward.guard), torch.no_grad():
-        returned: object = forward.case.backward(trace, gradients)
-        events_of(gradients)
-        if returned is not None:
-            raise InvalidOutput(
-                f"backward returned {_describe(returned)}; assign each gradient to `d.<name>` and return nothing",
-                defined_at(case, "backward"),
-            )
-        _check_derived(gradients, forward)
+    try:
+        with user_code(case, "backward", forward.dtype, forward.device, forward.guard), torch.no_grad():
+            returned: object = forward.case.backward(trace, gradients)
+            events_of(gradients)
+            if returned is not None:
+                raise InvalidOutput(
+                    f"backward returned {_describe(returned)}; assign each gradient to `d.<name>` and return nothing",
+                    defined_at(case, "backward"),
+                )
+            with unseen():
+                _check_derived(gradients, forward)
+    except CaseRaised as error:
+        blame_misfit(error, gradients, trace)
+        raise
     return gradients
 
 

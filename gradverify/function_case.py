@@ -127,8 +127,8 @@ def function_case(
     native, device = _native(candidate, given or {})
     namespace: dict[str, Any] = {
         "candidate": staticmethod(candidate),
-        "reference": reference and staticmethod(reference),
-        "parameters": parameters and staticmethod(parameters),
+        "reference": None if reference is None else staticmethod(reference),
+        "parameters": None if parameters is None else staticmethod(parameters),
         "options": dict(options or {}),
         "constants": frozenset(constants),
         "outputs": outputs,
@@ -170,7 +170,12 @@ def _is_method(function: object) -> bool:
 def _size_fields(inputs: Callable[..., object], sizes: Mapping[str, int]) -> dict[str, Any]:
     """The sizes of the case: the arguments of `inputs` but for the generator."""
     fields: dict[str, Any] = {}
-    for parameter in list(inspect.signature(inputs).parameters.values())[1:]:
+    parameters = list(inspect.signature(inputs).parameters.values())
+    if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        raise UsageError(
+            "inputs: a function that draws them is given a torch.Generator first, as in def inputs(generator, n=8)"
+        )
+    for parameter in parameters[1:]:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             fields.update({name: value for name, value in sizes.items() if name not in fields})
         elif parameter.default is not inspect.Parameter.empty:

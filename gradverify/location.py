@@ -124,6 +124,49 @@ def statement(location: Location) -> str | None:
 
     Of a compound statement (`if`, `for`, `with`) this is the header.
     """
+    found = _lines_of_statement(location)
+    if found is None:
+        return None
+    _, lines = found
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
+    return "\n".join(line[indent:] for line in lines)
+
+
+class Excerpt(NamedTuple):
+    """Lines of a file, the first of them numbered `first`; `start` to `end` are the numbers of a statement's."""
+
+    first: int
+    lines: tuple[str, ...]
+    start: int
+    end: int
+
+
+def excerpt(location: Location, margin: int) -> Excerpt | None:
+    """The statement at a location and the lines around it, or None where the source is not to be had.
+
+    Args:
+        location: in the statement.
+        margin: how many lines before and after it, blank ones at the edges left out.
+    """
+    found = _lines_of_statement(location)
+    every = [line.rstrip() for line in linecache.getlines(location.file)]
+    if found is None and not 1 <= location.line <= len(every):
+        return None
+    # A decorator is in no statement: that of a function begins with `def`.
+    start, lines = found or (location.line, [every[location.line - 1]])
+    end = start + len(lines) - 1
+    first, last = max(1, start - margin), min(len(every), end + margin)
+    if lines[0].startswith((" ", "\t")):  # what is not indented after it belongs to something else
+        last = next((number for number in range(end, last) if every[number] and every[number][0] not in " \t#"), last)
+    while not every[first - 1] and first < start:
+        first += 1
+    while not every[last - 1] and last > end:
+        last -= 1
+    return Excerpt(first, tuple(every[first - 1 : last]), start, end)
+
+
+def _lines_of_statement(location: Location) -> tuple[int, list[str]] | None:
+    """The number of the first line of the statement at a location, and its lines."""
     holding = [span for span in _statements(location.file) if span.first <= location.line <= span.last]
     if not holding:
         return None
@@ -131,8 +174,7 @@ def statement(location: Location) -> str | None:
     lines = [linecache.getline(location.file, number).rstrip() for number in range(first, last + 1)]
     while not lines[-1] or lines[-1].lstrip().startswith("#"):  # between a header and what it holds
         lines.pop()
-    indent = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
-    return "\n".join(line[indent:] for line in lines)
+    return first, lines
 
 
 def _users_frame() -> FrameType | None:

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -28,6 +29,10 @@ from gradverify.verification import Configuration, examine
 # Two gradients that differ by less, of their largest element, are those of one formula: what two orders of the
 # same few operations give. Far above it begins what an edit does, far below ends what a judge would forgive.
 _SAME_ULP = 16
+
+# A mutant that the seeds of the case do not show is tried at this many others before it is said to survive: the
+# first of the next ones at which the unbroken case verifies (of five units all may be off at one seed).
+_FURTHER_SEEDS, _NEXT_SEEDS = 2, 6
 
 # How the sentence looks that a row holds where no rule of diagnosis explains the error.
 _DESCRIPTION = re.compile(r"^its shape is |; relative error [^ ]+$")
@@ -55,6 +60,7 @@ class Subject:
         seconds: how long verifying the unbroken case took.
         written: the gradients that each line writes, or changes in place.
         draws: the inputs on which an edit is compared with the original.
+        further: configurations at other seeds, for what the own ones do not show.
     """
 
     case: Case
@@ -64,6 +70,7 @@ class Subject:
     seconds: float
     written: Mapping[int, frozenset[str]]
     draws: tuple[Draw, ...]
+    further: tuple[Configuration, ...] = ()
 
 
 def prepare(case: Case, configurations: Sequence[Configuration]) -> Subject:
@@ -88,12 +95,14 @@ def prepare(case: Case, configurations: Sequence[Configuration]) -> Subject:
     if not edits:
         raise NotSound("its backward holds nothing that could be broken; mutants of helpers are not made")
     written = _written_names(events, source.file)
-    return Subject(case, tuple(configurations), source, edits, seconds, written, draws)
+    further = _further(case, configurations)
+    return Subject(case, tuple(configurations), source, edits, seconds, written, draws, further)
 
 
 def try_edit(subject: Subject, edit: Edit) -> Trial:
     """Verify the case with one thing broken; what that does to time and memory is the caller's to bound."""
     broken = with_backward(subject.case, subject.source, edit.old, edit.new)
+    seed: int | None = None
     with quoted_as(subject.source, edit.old, edit.new), warnings.catch_warnings():
         # A broken formula may well do what torch warns of; the user did not write it.
         warnings.simplefilter("ignore")
@@ -104,15 +113,19 @@ def try_edit(subject: Subject, edit: Edit) -> Trial:
                 raise
             return Trial(edit.mutant, Outcome.KILLED)
         if report is None:
-            same = all(_agrees(subject, edit, draw) for draw in subject.draws)
-            return Trial(edit.mutant, Outcome.EQUIVALENT if same else Outcome.SURVIVED)
+            if all(_agrees(subject, edit, draw) for draw in subject.draws):
+                return Trial(edit.mutant, Outcome.EQUIVALENT)
+            report = _first_failed(broken, subject.further)
+            if report is None:
+                return Trial(edit.mutant, Outcome.SURVIVED)
+            seed = report.seed
     if report.error is not None:
         if _is_exhaustion(report.error.message):
-            return Trial(edit.mutant, Outcome.KILLED)
-        return Trial(edit.mutant, Outcome.RAISED, named=_names_error(report, subject, edit))
+            return Trial(edit.mutant, Outcome.KILLED, seed=seed)
+        return Trial(edit.mutant, Outcome.RAISED, named=_names_error(report, subject, edit), seed=seed)
     accused = [row for row in report.rows if row.origin is Origin.INTRODUCED]
     named = _names_row(report, accused, subject, edit)
-    return Trial(edit.mutant, Outcome.CAUGHT, named, _mistake(report, accused) if named else None)
+    return Trial(edit.mutant, Outcome.CAUGHT, named, _mistake(report, accused) if named else None, seed)
 
 
 def check_unharmed(subject: Subject) -> None:
@@ -132,6 +145,14 @@ def check_unharmed(subject: Subject) -> None:
 def _first_failed(case: Case, configurations: Iterable[Configuration]) -> Report | None:
     reports = (examine(case, one) for one in configurations)
     return next((report for report in reports if not report.passed), None)
+
+
+def _further(case: Case, configurations: Sequence[Configuration]) -> tuple[Configuration, ...]:
+    """The first configuration at some other seeds, where the unbroken case verifies."""
+    first, used = configurations[0], {one.seed for one in configurations}
+    seeds = [seed for seed in range(first.seed + 1, first.seed + 1 + _NEXT_SEEDS) if seed not in used]
+    others = (dataclasses.replace(first, seed=seed) for seed in seeds)
+    return tuple(islice((other for other in others if examine(case, other).passed), _FURTHER_SEEDS))
 
 
 def _is_exhaustion(message: str) -> bool:

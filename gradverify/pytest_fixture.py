@@ -52,6 +52,8 @@ class GradverifyFixture:
         __tracebackhide__ = True
         comparison = compare(candidate, _gradient_of(name, tensor))
         row = _judge_by_allclose(name, comparison)
+        if self._options.html is not None:
+            row = _detail(row, candidate, _gradient_of(name, tensor))
         self._rows.append(row)
         self._device = str(tensor.device)
         if not row.passed and self._first_failure is None:
@@ -118,6 +120,7 @@ class GradverifyFixture:
             "oracles": settings.oracles,
             "strict": settings.strict,
             "partial": settings.partial,
+            "detailed": self._options.html is not None,
         }
         return {**chosen, **arguments}
 
@@ -189,6 +192,15 @@ def _judge_by_allclose(name: str, comparison: Comparison) -> Row:
         worst=Worst(comparison.index, comparison.candidate, comparison.reference, None) if comparison.index else None,
         comparison=comparison,
     )
+
+
+def _detail(row: Row, candidate: Tensor, reference: Tensor) -> Row:
+    """The row with what a page shows of it."""
+    # Imported only here: only a page needs it.
+    from gradverify.inspection import is_comparable, measure, quote
+
+    pair = (candidate, reference)
+    return quote(measure(row, pair, pair) if is_comparable(row) else row)
 
 
 def _verdict(comparison: Comparison) -> Verdict:

@@ -74,7 +74,7 @@ class CaseItem(pytest.Function):
     @cached_property
     def where(self) -> Location:
         """The line on which the case is defined."""
-        cls = _class_of(self.entry)
+        cls = class_of(self.entry)
         return location_of(cls) if issubclass(cls, Case) else Location(str(self.path), 1, "CASES")
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
@@ -121,7 +121,7 @@ def describe_collection(items: Sequence[pytest.Item]) -> str | None:
 
 def _items_of(collector: _Collector, entry: object) -> Iterator[CaseItem]:
     """An item for each sizes, device and dtype; for what is not fit to run, one that fails and says why."""
-    cls = _class_of(entry)
+    cls = class_of(entry)
     try:
         case = _make_case(entry)
         runs = _runs_of(collector, case)
@@ -164,9 +164,9 @@ def _make_item(
         __tracebackhide__ = True
         run(item)
 
-    verify_case.pytestmark = _marks_of(_class_of(entry))  # type: ignore[attr-defined]  # where pytest looks for marks
+    verify_case.pytestmark = marks_of(class_of(entry))  # type: ignore[attr-defined]  # where pytest looks for marks
     # No `originalname`: pytest 9 makes the id of an item from it, so that all dtypes would have one id.
-    item: CaseItem = CaseItem.from_parent(collector, name=_free_name(collector, name, entry), callobj=verify_case)
+    item: CaseItem = CaseItem.from_parent(collector, name=free_name(collector, name, entry), callobj=verify_case)
     item.entry, item.runs = entry, runs
     return item
 
@@ -211,7 +211,7 @@ def _runs_of(collector: _Collector, case: Case) -> list[Configuration]:
     """
     from gradverify.verification import configurations
 
-    marks = [*reversed(_marks_of(type(case))), *collector.iter_markers()]
+    marks = [*reversed(marks_of(type(case))), *collector.iter_markers()]
     if any(mark.name == "parametrize" for mark in marks):
         name = type(case).__name__
         raise UsageError(
@@ -220,10 +220,11 @@ def _runs_of(collector: _Collector, case: Case) -> list[Configuration]:
         )
     options = options_of(collector.config)
     marked = marker_settings(mark for mark in marks if mark.name == "gradverify")
-    return configurations(case, options.overrides.over(marked), options.defaults)
+    overrides = options.overrides.over(marked)
+    return configurations(case, overrides, options.defaults, detailed=options.html is not None)
 
 
-def _marks_of(cls: type) -> list[pytest.Mark]:
+def marks_of(cls: type) -> list[pytest.Mark]:
     """The marks of a class as pytest collects them: its bases' first."""
     marks: list[pytest.Mark] = []
     for one in reversed(cls.__mro__):
@@ -233,7 +234,7 @@ def _marks_of(cls: type) -> list[pytest.Mark]:
     return marks
 
 
-def _free_name(collector: _Collector, name: str, entry: object) -> str:
+def free_name(collector: _Collector, name: str, entry: object) -> str:
     """The name, or the name and a number where another entry of the file has it."""
     owners = collector.stash.setdefault(_OWNERS, {})
     candidates = chain([name], (f"{name[:-1]}-{number}]" for number in count(2)))
@@ -256,5 +257,6 @@ def _is_case_class(value: object) -> TypeGuard[type[Case]]:
     return isinstance(value, type) and issubclass(value, Case)
 
 
-def _class_of(entry: object) -> type:
+def class_of(entry: object) -> type:
+    """The class of what was collected, which is one itself or a case."""
     return entry if isinstance(entry, type) else type(entry)

@@ -38,6 +38,8 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
     ("strict", "bool", "a gradient that is right but imprecise fails"),
     ("partial", "bool", "a gradient that is not derived yet does not fail"),
     ("json", "string", "write every report to this file"),
+    ("html", "string", "write a page that shows every report to this file"),
+    ("benchmark", "bool", "time each case next to autograd too, as items of pytest-benchmark"),
 )
 
 
@@ -48,7 +50,8 @@ class Options:
     Attributes:
         report: which reports the section at the end shows.
         table_format: the format of the tables; None for the default one.
-        json: the file to write the reports to, if any.
+        json: the file to write the reports to, if any; html: the same for the page.
+        benchmark: whether each case is timed, too.
         overrides: settings from the command line.
         defaults: settings from the ini file.
         sweep: at how many combinations of its sizes a case is verified; None for its own alone.
@@ -57,6 +60,8 @@ class Options:
     report: str
     table_format: str | None
     json: Path | None
+    html: Path | None
+    benchmark: bool
     overrides: Settings
     defaults: Settings
     sweep: int | None
@@ -101,11 +106,11 @@ def check_options(config: pytest.Config) -> None:
         options_of(config)
 
 
-def json_path(config: pytest.Config) -> Path | None:
-    """The file for the reports, if one was asked for."""
+def paths_of(config: pytest.Config) -> tuple[Path | None, Path | None]:
+    """The files for the reports, as JSON and as a page, as far as they were asked for."""
     # Where nothing has been read, nothing was given: see `check_options`.
     options = config.stash.get(_READ, None)
-    return options.json if options is not None else None
+    return (options.json, options.html) if options is not None else (None, None)
 
 
 def options_of(config: pytest.Config) -> Options:
@@ -151,6 +156,8 @@ def _read_options(config: pytest.Config) -> Options:
             report=_read_report(given["report"] or ini["report"]),
             table_format=_read_format(given["format"] or ini["format"]),
             json=_read_path(config, given["json"], ini["json"]),
+            html=_read_path(config, given["html"], ini["html"]),
+            benchmark=_read_benchmark(config, bool(given["benchmark"] or ini["benchmark"])),
             overrides=_settings_in(given),
             defaults=_settings_in(ini),
             sweep=_read_sweep(given["sweep"] or ini["sweep"]),
@@ -201,6 +208,17 @@ def _read_path(config: pytest.Config, given: str | None, ini: str) -> Path | Non
     path = config.invocation_params.dir / given if given else config.rootpath / ini
     check_writable(str(path))
     return path
+
+
+def _read_benchmark(config: pytest.Config, wanted: bool) -> bool:
+    # As it is called where pytest finds it by itself, and where `-p` names it.
+    if wanted and not any(config.pluginmanager.get_plugin(name) for name in ("benchmark", "pytest_benchmark.plugin")):
+        from gradverify.errors import UsageError
+
+        raise UsageError(
+            "benchmark: pytest-benchmark is not active: leave out `-p no:benchmark`, or pip install pytest-benchmark"
+        )
+    return wanted
 
 
 def _settings_in(values: Mapping[str, Any]) -> Settings:

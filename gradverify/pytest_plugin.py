@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gradverify.pytest_options import add_options, check_options
+from gradverify.pytest_options import add_options, check_options, options_of
 from gradverify.pytest_summary import Summary, attach_reports
 
 if TYPE_CHECKING:
@@ -64,7 +64,12 @@ def pytest_pycollect_makeitem(
         return None
     from gradverify.pytest_items import make_items
 
-    return make_items(collector, name, obj)
+    items = make_items(collector, name, obj)
+    if not items or not options_of(collector.config).benchmark:
+        return items
+    from gradverify.pytest_benchmark import make_benchmarks
+
+    return [*items, *make_benchmarks(items)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gradverify.pytest_options import json_path, options_of
+from gradverify.pytest_options import options_of, paths_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     # pytest gives its reporter to hooks, but does not export the class.
     from _pytest.terminal import TerminalReporter
 
@@ -90,25 +92,36 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Read what was reported, and write the file that was asked for."""
+        """Read what was reported, and write the files that were asked for."""
         if self._outcomes:
             from gradverify.render.json import read_json
 
             # In an order that does not depend on which process ran a test when.
             self._documents = [(*read_json(one.document), one.failed) for _, one in sorted(self._outcomes.items())]
-        path = json_path(session.config)
-        if path is None or session.config.getoption("collectonly"):
+        json_path, html_path = paths_of(session.config)
+        if not (json_path or html_path) or session.config.getoption("collectonly"):
             return
-        from gradverify.artifact import write_whole
         from gradverify.errors import UsageError
-        from gradverify.render.json import render_json
 
-        reports = [report for _, reports, _ in self._documents for report in reports]
         try:
-            write_whole(str(path), render_json(reports, _merge([one for one, _, _ in self._documents])))
+            self._write(json_path, html_path)
         except UsageError as error:
             self._problem = error.message
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def _write(self, json_path: Path | None, html_path: Path | None) -> None:
+        from gradverify.artifact import write_whole
+
+        reports = [report for _, reports, _ in self._documents for report in reports]
+        environment = _merge([one for one, _, _ in self._documents])
+        if json_path is not None:
+            from gradverify.render.json import render_json
+
+            write_whole(str(json_path), render_json(reports, environment))
+        if html_path is not None:
+            from gradverify.render.html import render_html
+
+            write_whole(str(html_path), render_html(reports, environment))
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter, config: pytest.Config) -> None:
         """Show the section, if any test reported something."""

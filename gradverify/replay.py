@@ -14,7 +14,7 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.errors import GradverifyError
 from gradverify.evaluation import Forward, Tensors, run_backward
-from gradverify.location import caller_variables
+from gradverify.location import caller_variables, raised_at
 from gradverify.trace import Access, Event, events_of, finished_by, values_of
 from gradverify.verdict import Origin
 
@@ -115,7 +115,9 @@ class _Replay:
         if self.diverged is not None:
             did = f"took another path at {self.diverged.location}"
         elif self.raised is not None:
-            did = f"raised at {self.raised.location}" if self.raised.location else "raised"
+            cause = self.raised.__cause__
+            where = raised_at(cause.__traceback__) if cause else self.raised.location
+            did = f"raised at {where}" if where else "raised"
         return f"its origin is not known: given right gradients, the backward {did}"
 
     def restore(self) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NoReturn
 
+from gradverify.graph import Graph
 from gradverify.verdict import Origin, Verdict
 from gradverify.witness import Witness
+
+# Marks a field that documents leave out where it is None.
+OPTIONAL: Mapping[str, bool] = MappingProxyType({"optional": True})
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,49 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Context:
+    """The source around a statement: `lines`, numbered from `first`; `start` to `end` are those of the statement."""
+
+    first: int
+    lines: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where in a tensor the error is: the largest |candidate - reference| of each tile of a grid.
+
+    Attributes:
+        split: the tensor is seen as a matrix: its dimensions before this one run down, the others across.
+        extent: how many elements that are, down and across.
+        tile: how many of them a cell covers, down and across; the last ones may cover fewer.
+        cells: row by row, at most 64 x 64, to three digits; inf where the candidate is not finite, 0 where the
+            reference is not.
+    """
+
+    split: int
+    extent: tuple[int, int]
+    tile: tuple[int, int]
+    cells: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is gathered of a row only for a page that shows it.
+
+    Attributes:
+        context: the source around the statement, of an error that is not inherited.
+        heat_map: of the same, in the pass that decided the verdict.
+        ulps: how many elements differ by 0 ulps, by 1, 2 to 3, 4 to 7, and so on, at the working precision.
+    """
+
+    context: Context | None = None
+    heat_map: HeatMap | None = None
+    ulps: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One gradient of a report.
 
@@ -92,6 +141,7 @@ class Row:
         worst: the element that differs most.
         comparison: candidate and reference at the working precision.
         witnesses: what each further oracle says of the gradient, in their order.
+        details: None unless the run was asked for them.
     """
 
     name: str
@@ -111,6 +161,7 @@ class Row:
     worst: Worst | None = None
     comparison: Comparison | None = None
     witnesses: tuple[Witness, ...] = ()
+    details: Details | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -136,6 +187,7 @@ class Report:
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
     by hand. `notes` say what the run could not see. `resized` names the sizes that are not the case's defaults.
+    `graph` is the computation, where details were asked for.
     """
 
     case: str
@@ -149,6 +201,7 @@ class Report:
     notes: tuple[str, ...] = ()
     error: Failure | None = None
     resized: tuple[str, ...] = ()
+    graph: Graph | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def passed(self) -> bool:

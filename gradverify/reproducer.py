@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,31 +19,35 @@ from gradverify.function_case import FunctionCase, function_case
 from gradverify.render.table import headline
 from gradverify.report import Report
 from gradverify.script import Script
+from gradverify.settings import has_witnesses
 from gradverify.verification import Configuration, describe_environment, examine
 
 # Bisection between 1 and 10^6 takes 20 runs: enough for three such sizes.
 _MOST_RUNS = 60
 
 
-def reproduce(case: Case, configuration: Configuration, report: Report) -> str:
+def reproduce(case: Case, configuration: Configuration, report: Report, *, patience: float = math.inf) -> str:
     """A script of at most 40 lines that imports the case, or the candidate, and fails as the report does.
 
     Args:
         case: that failed.
         configuration: in which.
         report: what it said.
+        patience: after so many seconds no smaller sizes are looked for.
 
     Raises:
         UsageError: where no script can import what failed, such as a lambda.
     """
     subject = _subject_of(case)
     subject.arguments(Script(), subject.sizes)  # what cannot be imported is told before anything runs
-    runs, told = 0, report
+    runs, told, started = 0, report, time.monotonic()
 
     def fails(sizes: Mapping[str, int]) -> bool:
         nonlocal runs, told
         runs += 1
-        again = _run(subject, sizes, configuration) if runs <= _MOST_RUNS else None
+        if runs > _MOST_RUNS or time.monotonic() - started > patience:
+            return False
+        again = _run(subject, sizes, configuration)
         if again is None or not _is_alike(again, report):
             return False
         told = again
@@ -206,10 +212,12 @@ def _called(script: Script, case: FunctionCase, inputs: str) -> list[str]:
 def _configured(configuration: Configuration) -> list[str]:
     settings = configuration.settings
     flags = {"strict": settings.strict, "partial": settings.partial, "quick": configuration.quick}
+    oracles = [one if isinstance(one, str) else one.name for one in settings.oracles or ()]
     return [
         f"dtype={configuration.dtype!r}",
         f"device={configuration.device!r}",
         f"seed={configuration.seed}",
+        *([f"oracles={oracles!r}"] if has_witnesses(settings) else []),
         *(f"{name}=True" for name, value in flags.items() if value),
     ]
 

@@ -7,7 +7,7 @@ import copy
 import inspect
 import traceback
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, FunctionType, NoneType
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from gradverify.capture import CaptureGuard
 from gradverify.case import Case
 from gradverify.errors import CaseRaised, GradverifyError
 from gradverify.location import UNKNOWN, Location, is_users, raised_at, raised_by_gradverify, statement
+
+# Attributes that hold no tensor, which most are; looking into one by torch's means takes microseconds.
+_BARE = (FunctionType, classmethod, staticmethod, property, type, str, int, float, NoneType)
 
 
 @contextlib.contextmanager
@@ -77,8 +80,12 @@ def own_copy(case: Case, dtype: torch.dtype, device: torch.device) -> Case:
         return value
 
     own = copy.copy(case)
-    attributes = {name: value for cls in reversed(type(case).__mro__) for name, value in vars(cls).items()}
+    # What Case itself has is the same for every case, and no tensor.
+    classes = [cls for cls in reversed(type(case).__mro__) if cls not in Case.__mro__]
+    attributes = {name: value for cls in classes for name, value in vars(cls).items()}
     for name, value in {**attributes, **vars(case)}.items():
+        if isinstance(value, _BARE):
+            continue
         if any(isinstance(leaf, (Tensor, torch.nn.Module)) for leaf in tree_iter(value)):
             object.__setattr__(own, name, tree_map(convert, value))
     return own

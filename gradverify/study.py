@@ -37,12 +37,14 @@ class Trial:
         outcome: what became of it.
         named: whether the report names the broken statement, or of a deleted one the gradient, and accuses no other.
         hint: the mistake that the report names there, None where it names none.
+        seed: at which it was noticed first, where the seeds of the case show nothing; else None.
     """
 
     mutant: Mutant
     outcome: Outcome
     named: bool = False
     hint: str | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Study:
     def survivors(self) -> tuple[Trial, ...]:
         """The mutants that nothing noticed, although their gradients are others."""
         return tuple(trial for trial in self.trials if trial.outcome is Outcome.SURVIVED)
+
+    @property
+    def late(self) -> tuple[Trial, ...]:
+        """The mutants that were noticed at a seed which is none of the case's."""
+        return tuple(trial for trial in self.trials if trial.seed is not None)
 
     @property
     def passed(self) -> bool:

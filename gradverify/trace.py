@@ -28,6 +28,10 @@ from gradverify.location import UNKNOWN, Location, caller, caller_stack
 
 OnAssign = Callable[[str, Tensor], None]
 
+# Every look at a tensor passes through the torch function modes of a pass, some microseconds each, and there are ten
+# looks of our own to one operation of the user's. Within this context they do not.
+unseen = torch._C.DisableTorchFunction
+
 
 @dataclass
 class _Forward:
@@ -71,7 +75,8 @@ class Trace:
                 where,
             )
         _check_name("t", name)
-        _check_tensor("t", name, value)
+        with unseen():
+            _check_tensor("t", name, value)
         if name in forward.values:
             if forward.values[name] is value:
                 raise ChangedInPlace(
@@ -135,18 +140,25 @@ def frozen_copy(trace: Trace) -> Trace:
 
 def _record_value(forward: _Forward, name: str, value: Tensor | None) -> None:
     if value is not None:
-        if value.requires_grad and any(value is known for known in forward.values.values()):
+        with unseen():
+            requires_grad = value.requires_grad
+        if requires_grad and any(value is known for known in forward.values.values()):
             # A second name for a recorded tensor is a use of it, as in `t.skip = t.x`: it gets a gradient of its own.
             value = value.view_as(value)
         if forward.on_assign is not None:
             forward.on_assign(name, value)
-        forward.versions[name] = value._version
+        forward.versions[name] = _version_of(value)
     forward.values[name] = value
+
+
+def _version_of(tensor: Tensor) -> int:
+    with unseen():
+        return tensor._version
 
 
 def _check_version(forward: _Forward, name: str, where: Location | None = None) -> None:
     value = forward.values[name]
-    if value is not None and value._version != forward.versions[name]:
+    if value is not None and _version_of(value) != forward.versions[name]:
         first = forward.locations.get(name)
         raise ChangedInPlace(
             f"t.{name}, {f'recorded at {first}' if first else 'an input'}, was changed in place afterwards, so that "
@@ -225,7 +237,7 @@ class Gradients:
             observer: follows the run event by event, and may answer a read in place of the gradient.
         """
         state = _Backward(dict(cotangents), differentiable, undifferentiable, given, outermost, observer)
-        state.versions = {name: value._version for name, value in state.values.items()}
+        state.versions = {name: _version_of(value) for name, value in state.values.items()}
         object.__setattr__(self, "_backward", state)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -240,13 +252,14 @@ class Gradients:
     def __setitem__(self, name: str, value: Tensor) -> None:
         state = self._backward
         _check_name("d", name)
-        _check_tensor("d", name, value)
+        with unseen():
+            _check_tensor("d", name, value)
         if name not in state.differentiable:
             raise _no_gradient(state, name)
         _record(state, Access.WRITE, name)
         state.written[name] = len(state.events) - 1
         state.values[name] = value
-        state.versions[name] = value._version
+        state.versions[name] = _version_of(value)
         _observe(state, value)
 
     def __getattr__(self, name: str) -> Tensor:
@@ -281,8 +294,8 @@ def finished_by(events: Sequence[Event]) -> dict[str, int]:
 
 def written_at(gradients: Gradients, name: str) -> Location:
     """Where a gradient was written or changed last."""
-    events = gradients._backward.events
-    return events[finished_by(events)[name]].location
+    events = reversed(gradients._backward.events)
+    return next(event.location for event in events if event.name == name and event.access is not Access.READ)
 
 
 def handed_out(gradients: Gradients) -> set[str]:
@@ -303,8 +316,12 @@ def _record(state: _Backward, access: Access, name: str) -> None:
 
 def _record_changes(state: _Backward) -> None:
     """Note the gradients that changed in place since the last access, by their version counters."""
+    with unseen():
+        if all(state.values[name]._version == version for name, version in state.versions.items()):
+            return
+    # An observer may change further ones, so that each is looked at in its turn.
     for name, version in state.versions.items():
-        now = state.values[name]._version
+        now = _version_of(state.values[name])
         if now != version:
             state.versions[name] = now
             # The change happened after the last access and before this one: where that was an access
@@ -331,7 +348,7 @@ def _hand_out(state: _Backward, name: str) -> None:
             caller(),
         )
     state.values[name] = state.given(name)
-    state.versions[name] = state.values[name]._version
+    state.versions[name] = _version_of(state.values[name])
     state.handed_out.add(name)
 
 

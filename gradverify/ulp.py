@@ -20,6 +20,10 @@ _BITS = {
 }
 
 
+# Half of the width, and the sign bit alone.
+_BOUNDS = {integer: (torch.iinfo(integer).bits // 2, torch.iinfo(integer).min) for integer in _BITS.values()}
+
+
 def move(tensor: Tensor, draw: int) -> Tensor:
     """A tensor whose every finite non-zero element is one ulp above or below; other dtypes come back as they are.
 
@@ -29,6 +33,10 @@ def move(tensor: Tensor, draw: int) -> Tensor:
     """
     if tensor.dtype not in _BITS:
         return tensor
+    if tensor.is_contiguous():  # as nearly every tensor is
+        moved = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        _move_flat(tensor.view(-1), moved.view(-1), draw)
+        return moved
     compact = _without_repeats(tensor)
     order = sorted(range(compact.dim()), key=compact.stride, reverse=True)
     source = compact.permute(order).contiguous()
@@ -56,16 +64,17 @@ def _without_repeats(tensor: Tensor) -> Tensor:
 def _move_flat(source: Tensor, target: Tensor, draw: int) -> None:
     integer = _BITS[source.dtype]
     multiplier, step = _hash_of(source.dtype, draw)
+    half, lowest = _BOUNDS[integer]
     block = _CPU_BLOCK if source.device.type == "cpu" else _DEVICE_BLOCK
     buffer = torch.empty(min(block, source.numel()), dtype=integer, device=source.device)
     for start in range(0, source.numel(), block):
         values = source[start : start + block]
         bits = values.view(integer)
         sign = buffer[: values.numel()]
-        torch.bitwise_right_shift(bits, _width(integer) // 2, out=sign)
+        torch.bitwise_right_shift(bits, half, out=sign)
         sign.bitwise_xor_(bits).mul_(multiplier)
         # The top bit of the hash becomes the sign of the step: value + value * (± step) in one operation.
-        sign.bitwise_and_(torch.iinfo(integer).min).bitwise_or_(step)
+        sign.bitwise_and_(lowest).bitwise_or_(step)
         torch.addcmul(values, values, sign.view(source.dtype), out=target[start : start + block])
 
 

@@ -18,8 +18,9 @@ from gradverify.case import Case, changed_sizes, check_sizes, settings_of, sizes
 from gradverify.errors import GradientMismatch, GradverifyError, UsageError
 from gradverify.evaluation import draw_inputs
 from gradverify.function_case import FunctionCase, function_case
+from gradverify.graph import Graph
 from gradverify.measurement import run_pass
-from gradverify.report import Environment, Failure, Report
+from gradverify.report import Environment, Failure, Report, Row
 from gradverify.scope import user_traceback
 from gradverify.settings import DEFAULTS, NOTHING, Settings, has_witnesses, read_settings
 from gradverify.sweep import FITTING, Sweep, excuse, sweep_sizes
@@ -40,6 +41,8 @@ class Configuration:
     """One way to run a case: a dtype, a device, a seed, and the settings that judge.
 
     `quick` runs the working precision alone. `swept` says that the sizes are not the case's own, but those of a sweep.
+    `detailed` gathers what a page shows and a terminal cannot: where in
+    the tensor the errors are, how many there are of each size, the source around the statement, the graph.
     """
 
     dtype: str
@@ -48,6 +51,7 @@ class Configuration:
     settings: Settings = DEFAULTS
     quick: bool = False
     swept: bool = False
+    detailed: bool = False
 
 
 def verify(
@@ -68,6 +72,7 @@ def verify(
     partial: bool | None = None,
     quick: bool = False,
     sweep: int | None = None,
+    detailed: bool = False,
 ) -> Report:
     """Verify every hand-derived gradient of a case against autograd, or a candidate against its reference.
 
@@ -93,6 +98,7 @@ def verify(
         sweep: verify at so many combinations of the sizes, those of the case first; see `gradverify.sweep`. Sizes in
             `sizes` stay as they are. The report is the first that failed, else that of the case's own sizes; its
             notes name every combination that was run.
+        detailed: gather what only a page shows, see `Row.details`.
 
     Raises:
         GradverifyError: where the case itself is at fault (a name that does not exist, a backward that
@@ -119,7 +125,7 @@ def verify(
         parameters=parameters,
     )
     before, made = made, with_sizes(made, sizes or {})
-    configuration = configurations(made, overrides, quick=quick)[0]
+    configuration = configurations(made, overrides, quick=quick, detailed=detailed)[0]
     if sweep is None:
         return _verify(made, configuration)
     return _verify_sweep(made, configuration, sweep_sizes(made, sweep, held=_held(before, sizes or {})))
@@ -143,6 +149,7 @@ def check(
     partial: bool | None = None,
     quick: bool = False,
     sweep: int | None = None,
+    detailed: bool = False,
 ) -> Report:
     """Verify a case and raise where a gradient is not right; the arguments are those of `verify`.
 
@@ -166,6 +173,7 @@ def check(
         partial=partial,
         quick=quick,
         sweep=sweep,
+        detailed=detailed,
     )
     if not report.passed:
         raise GradientMismatch(str(report), report)
@@ -173,7 +181,12 @@ def check(
 
 
 def configurations(
-    case: Case, overrides: Settings = NOTHING, defaults: Settings = NOTHING, *, quick: bool = False
+    case: Case,
+    overrides: Settings = NOTHING,
+    defaults: Settings = NOTHING,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> list[Configuration]:
     """Every way to run a case: the product of its devices, dtypes and seeds.
 
@@ -182,10 +195,11 @@ def configurations(
         overrides: what the command line or a marker says.
         defaults: what an ini file says.
         quick: run the working precision alone.
+        detailed: gather what only a page shows.
     """
     settings = overrides.over(settings_of(case)).over(defaults).over(DEFAULTS)
     return [
-        Configuration(dtype, device, seed, settings, quick)
+        Configuration(dtype, device, seed, settings, quick, detailed)
         for device in settings.devices or ()
         for dtype in settings.dtypes or ()
         for seed in settings.seeds or ()
@@ -198,6 +212,22 @@ def examine(case: Case, configuration: Configuration) -> Report:
         return _verify(case, configuration)
     except GradverifyError as error:
         return dataclasses.replace(_blank(case, configuration), error=failure_of(error))
+
+
+def sketch(case: Case, configuration: Configuration, rows: Iterable[Row] = ()) -> Graph:
+    """The graph of a case's forward, or of a candidate's reference; it needs no backward, nor a verdict.
+
+    Raises:
+        GradverifyError: for whatever the forward does wrong.
+    """
+    from gradverify.topology import graph_of_candidate, graph_of_case
+
+    check_sizes(case)
+    dtype, device = getattr(torch, configuration.dtype), _device(configuration.device)
+    constants = configuration.settings.constants or frozenset()
+    if isinstance(case, FunctionCase):
+        return graph_of_candidate(case, configuration.seed, dtype, device, constants, rows)
+    return graph_of_case(case, draw_inputs(case, configuration.seed, dtype, device, constants), dtype, rows=rows)
 
 
 def failure_of(error: GradverifyError) -> Failure:
@@ -232,7 +262,7 @@ def _case_of(
         case = case()
     if isinstance(case, Case):
         for name, value in arguments.items():
-            if value:
+            if value is not None and not (isinstance(value, tuple) and not value):
                 raise UsageError(f"{name}= belongs to a candidate; {type(case).__name__} is a Case and has its own")
         return case
     if not callable(case) or arguments["inputs"] is None:
@@ -303,13 +333,29 @@ def _judge(case: Case, configuration: Configuration) -> Report:
         from gradverify.origin import find_origins
 
         rows = find_origins(case, inputs, working, judging, assessment)
+    if configuration.detailed:
+        from gradverify.inspection import add_details
+
+        rows = add_details(rows, working, judging, assessment.coarse)
     given_outputs = set(working.forward.outputs) - set(working.candidates)
-    return dataclasses.replace(
+    report = dataclasses.replace(
         _blank(case, configuration),
         rows=rows,
         derived=len(working.candidates),
         named=len(set(working.forward.differentiable) - given_outputs),
         notes=notes,
+    )
+    if not configuration.detailed:
+        return report
+    from gradverify.topology import graph_of_case
+
+    # What fails only at the working precision is shown with the error that it has there.
+    candidates = {**judging.candidates, **{name: working.candidates[name] for name in assessment.coarse}}
+    return _with_graph(
+        report,
+        lambda: graph_of_case(
+            case, inputs, judging.forward.dtype, cotangents=judging.cotangents, candidates=candidates, rows=rows
+        ),
     )
 
 
@@ -359,14 +405,24 @@ def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Repor
         _device(configuration.device),
         configuration.settings,
         quick=configuration.quick,
+        detailed=configuration.detailed,
     )
-    return dataclasses.replace(
+    report = dataclasses.replace(
         _blank(case, configuration),
         rows=found.rows,
         derived=len(found.rows),
         named=len(found.rows),
         notes=found.notes,
     )
+    return _with_graph(report, lambda: sketch(case, configuration, found.rows)) if configuration.detailed else report
+
+
+def _with_graph(report: Report, draw: Callable[[], Graph]) -> Report:
+    """The report with its graph; one that cannot be had leaves the verdicts as they are."""
+    try:
+        return dataclasses.replace(report, graph=draw())
+    except GradverifyError as error:
+        return dataclasses.replace(report, notes=(*report.notes, f"there is no graph: {error.message}"))
 
 
 def _device(name: str) -> torch.device:

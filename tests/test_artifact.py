@@ -76,3 +76,9 @@ def test_a_path_that_cannot_be_written_is_told_why(tmp_path, monkeypatch):
     monkeypatch.setattr(artifact.os, "access", lambda *_: False)
     with pytest.raises(UsageError, match="does not allow it"):
         check_writable(str(tmp_path / "report.json"))
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    """A picture is a file like any other."""
+    write_whole(str(tmp_path / "a.png"), b"\x89PNG\r\n\x00")
+    assert (tmp_path / "a.png").read_bytes() == b"\x89PNG\r\n\x00"

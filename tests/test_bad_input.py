@@ -157,6 +157,41 @@ class BackwardRaises(Affine):
         d.h = t.x @ t.x  # <-
 
 
+class ShapeRaisesLater(Affine):
+    def backward(self, t, d):
+        d.h = d.loss.expand_as(t.h)
+        d.preact = (d.h * (t.preact > 0))[:, None]  # <-
+        d.b = d.preact.sum()[None]
+        d.x = d.preact @ t.w[None]
+        d.w = t.x @ d.preact
+
+
+class ShapeInALocalRaisesLater(Affine):
+    def backward(self, t, d):
+        dh = torch.ones_like(t.h)
+        dpreact = (dh * (t.preact > 0))[None]
+        d.preact = dpreact  # <-
+        dw = t.x.T @ dpreact
+        d.w = dw
+
+
+class DtypeRaisesLater(Affine):
+    def backward(self, t, d):
+        d.h = d.loss.expand_as(t.h)
+        d.preact = t.preact > 0  # <-
+        d.w = t.x.T @ d.preact
+
+
+class RaisesByItself(Affine):
+    """The shape of d.b is wrong too, but nothing comes of that."""
+
+    def backward(self, t, d):
+        d.h = d.loss.expand_as(t.h)
+        d.preact = d.h * (t.preact > 0)
+        d.b = d.preact.sum()
+        d.w = t.x.T @ d.preact[:1]  # <-
+
+
 class ForwardRaises(Affine):
     def forward(self, t):
         t.preact = t.x @ t.w.view(
@@ -287,6 +322,30 @@ TABLE = [
         "CaseRaised",
         "backward raised RuntimeError in the float32 pass at `d.h = t.x @ t.x",
         "mat1 and mat2 shapes cannot be multiplied (4x3 and 4x3)",
+    ),
+    Expected(
+        ShapeRaisesLater,
+        "CaseRaised",
+        "d.preact has shape (4, 1) where its tensor has (4,); then at ",
+        ": backward raised RuntimeError in the float32 pass at `d.w = t.x @ d.preact`: mat1 and mat2 shapes",
+    ),
+    Expected(
+        ShapeInALocalRaisesLater,
+        "CaseRaised",
+        "d.preact has shape (1, 4) where its tensor has (4,); then at ",
+        ": backward raised RuntimeError in the float32 pass at `dw = t.x.T @ dpreact`: mat1 and mat2 shapes",
+    ),
+    Expected(
+        DtypeRaisesLater,
+        "CaseRaised",
+        "d.preact is bool where its tensor is float32; then at ",
+        ": backward raised RuntimeError in the float32 pass at `d.w = t.x.T @ d.preact`",
+    ),
+    Expected(
+        RaisesByItself,
+        "CaseRaised",
+        "backward raised RuntimeError in the float32 pass at `d.w = t.x.T @ d.preact[:1]",
+        "size mismatch",
     ),
     Expected(
         ForwardRaises,

@@ -557,7 +557,7 @@ class TestOutputs:
     @pytest.mark.parametrize(
         ("returned", "message"),
         [
-            (lambda x: "text", "the reference returned a str as 'output0'"),
+            (lambda x: "text", "the reference returned a str as 'output'"),
             (lambda x: (2 * x).detach(), "no output of the reference has a gradient"),
             (lambda x: (2 * x).to_sparse(), "the reference returned a torch.float64 tensor, torch.sparse_coo"),
         ],
@@ -844,3 +844,97 @@ def test_the_compiler_is_not_imported():
         pytest.skip("another test has imported it")
     verify(RmsNorm.apply, inputs=[X, W], reference=rms_norm)
     assert "torch._dynamo" not in sys.modules
+
+
+def accumulating(dtype: torch.dtype, *, native: bool = False) -> Any:
+    """x * w whose gradient of w is summed up row by row in some dtype; native takes bfloat16 x and nothing else."""
+
+    class Scale(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+            if native and x.dtype != torch.bfloat16:
+                raise TypeError("expected bfloat16")
+            ctx.save_for_backward(x, w)
+            return (x.float() * w.float()).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor]:
+            x, w = ctx.saved_tensors
+            total = torch.zeros_like(w, dtype=dtype)
+            for row, upstream in zip(x, d, strict=True):
+                total = total + (upstream.float() * row.float()).to(dtype)
+            return (d.float() * w.float()).to(x.dtype), total.to(w.dtype)
+
+    return Scale.apply
+
+
+def scaled(x: Tensor, w: Tensor) -> Tensor:
+    return (x.float() * w.float()).to(x.dtype)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("weight", [torch.float32, torch.bfloat16])
+def test_a_sum_of_many_rows_in_bfloat16_is_wrong_whatever_the_dtype_of_the_weight(native, weight):
+    """Also where the candidate takes float64, since it casts that to bfloat16; a sum in float32 is right."""
+    inputs = [drawn(512, 16, dtype=torch.bfloat16), drawn(16, seed=1, dtype=weight)]
+    wrong = verify(accumulating(torch.bfloat16, native=native), inputs=inputs, reference=scaled)
+    assert [row.name for row in wrong.failed_rows] == ["w"]
+    assert verify(accumulating(torch.float32, native=native), inputs=inputs, reference=scaled).passed
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_float32_gradient_no_better_than_bfloat16_is_told_and_passes(native):
+    """A sum of few rows in bfloat16 is off by one rounding of what it was given."""
+    inputs = [drawn(12, 16, dtype=torch.bfloat16), drawn(16, seed=1)]
+    report = verify(accumulating(torch.bfloat16, native=native), inputs=inputs, reference=scaled)
+    assert report.passed
+    assert report["w"].verdict is Verdict.IMPRECISE
+    assert report["w"].accuracy > 1000
+    assert report["x"].verdict in (Verdict.EXACT, Verdict.OK)
+
+
+def test_a_reference_with_a_backward_of_its_own_is_told():
+    """Held against itself, a mistake is none."""
+    report = verify(RmsNormForgetful.apply, inputs=[drawn(4, 8), drawn(8)], reference=RmsNormForgetful.apply)
+    assert report.passed
+    assert report.notes[-1].startswith("the reference has a backward of its own, that of RmsNormForgetful: ")
+    assert not verify(functional.relu, inputs=[drawn(4, 8)], reference=torch.relu).notes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    {
+        "a tensor as the reference": (
+            {"inputs": [drawn(3)], "reference": drawn(3)},
+            UsageError,
+            "the reference is a float32 tensor: expected a function, a module, Function.apply or an op",
+        ),
+        "inputs without a generator": (
+            {"inputs": lambda: [drawn(3)], "reference": torch.tanh},
+            UsageError,
+            r"inputs: a function that draws them is given a torch\.Generator first",
+        ),
+        "a numpy array": (
+            {"inputs": [drawn(3).numpy()], "reference": torch.tanh},
+            InvalidInputs,
+            r"got \w+ \(a numpy\.ndarray: torch\.as_tensor\(\.\.\.\) makes a tensor of it\)",
+        ),
+    }.values(),
+    ids=lambda one: None,
+)
+def test_what_is_no_argument_is_refused_with_the_remedy(arguments, error, message):
+    with pytest.raises(error, match=message):
+        verify(torch.tanh, **arguments)
+
+
+def test_parameters_that_raise_are_told():
+    """With the user's own line."""
+    with pytest.raises(CaseRaised, match="`parameters` raised KeyError"):
+        verify(nn.Linear(3, 2), inputs=[drawn(3)], reference=nn.Linear(3, 2), parameters=lambda p: {"w": p["w"]})
+
+
+def test_inputs_that_are_nowhere_finite_are_told():
+    """Not as if the gradient were zero."""
+    report = verify(torch.tanh, inputs=[drawn(3) * torch.nan], reference=torch.tanh)
+    assert not report.passed
+    assert "is not finite anywhere in the reference, so that nothing was tried" in str(report).splitlines()[0]

@@ -267,6 +267,50 @@ def test_the_command_line_wins_over_the_case(write, gradverify_cli):
     assert (other.dtype, other.seed) == ("float32", 7)
 
 
+DISPUTED = (
+    SQUARE.replace("Square", "Disputed").replace("t.y = t.x * t.x", "t.y = Halved.apply(t.x)")
+    + """
+
+class Halved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return x * gradient
+"""
+)
+
+
+def test_witnesses_are_heard(write, gradverify_cli):
+    """A column each, in the table and in JSON, and the first line says who stands alone."""
+    write("cases/square.py", SQUARE)
+    code, out, _ = gradverify_cli("run", "cases", "--oracle", "finite_difference", "--oracle", "scalar")
+    assert code == 0
+    assert "  finite_difference    scalar            line" in out
+    assert "scalar does not apply to y, x: the scalar engine takes cases whose tensors are all 0-dimensional; " in out
+    write("others/disputed.py", DISPUTED)
+    assert gradverify_cli("run", "others")[1].startswith("Disputed[float32]: 1 of 2 gradients wrong; first: x (wrong) ")
+    code, out, _ = gradverify_cli("run", "others", "--oracle", "finite_difference")
+    assert code == 1
+    assert out.startswith(
+        "Disputed[float32]: 1 of 2 gradients disputed; first: x (disputed) where autograd stands alone: "
+        "finite_difference says what the candidate says, at others/disputed.py:18\n"
+    )
+    (report,) = reports_of(gradverify_cli("run", "others", "--oracle", "finite_difference", "--format", "json")[1])
+    assert [(one.oracle, one.stance) for one in report["x"].witnesses] == [("finite_difference", "agrees")]
+
+
+def test_an_unknown_oracle_is_told_with_the_nearest(write, gradverify_cli):
+    write("cases/square.py", SQUARE)
+    code, out, err = gradverify_cli("run", "cases", "--oracle", "finite_diference")
+    assert (code, out) == (4, "")
+    assert "there is no oracle 'finite_diference'; did you mean 'finite_difference'?" in err
+
+
 def test_strict_fails_what_is_imprecise(write, gradverify_cli):
     write("cases/a.py", IMPRECISE)
     code, out, _ = gradverify_cli("run")

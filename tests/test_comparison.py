@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest.mock import patch
 
 import pytest
@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gradverify import comparison
+from gradverify import block, magnitude
 from gradverify.comparison import Distance, compare, count_above, distance, worst_element
 from gradverify.errors import NotATensor, UsageError
+from gradverify.spacing import BITS
 
 NAN, INF = math.nan, math.inf
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -25,10 +26,10 @@ PATTERNS = {torch.float64: ("d", "q"), torch.float32: ("f", "i"), torch.float16:
 
 # The ways through the module, each forced upon tensors of a few elements.
 WAYS = {
-    "as lists": {},
-    "as one block": {"_FEW": 0},
-    "as many blocks": {"_FEW": 0, "_BLOCK_BYTES": 40, "_PIECE": 3},
-    "as on an accelerator": {"_is_free_to_read": lambda _: False, "_BLOCK_BYTES": 40, "_DEVICE_PIECE": 3},
+    "as lists": (256, {}),
+    "as one block": (0, {}),
+    "as many blocks": (0, {"_BLOCK_BYTES": 40, "_PIECE": 3}),
+    "as on an accelerator": (256, {"_is_free_to_read": lambda _: False, "_BLOCK_BYTES": 40, "_DEVICE_PIECE": 3}),
 }
 
 
@@ -46,7 +47,8 @@ every_way = pytest.mark.parametrize("way", WAYS)
 
 @contextmanager
 def going(way):
-    with patch.multiple(comparison, **WAYS[way]) if WAYS[way] else patch.object(comparison, "_FEW", 256):
+    few, cut = WAYS[way]
+    with patch.object(magnitude, "_FEW", few), patch.multiple(block, **cut) if cut else nullcontext():
         yield
 
 
@@ -221,7 +223,7 @@ def test_one_ulp_in_one_element_is_seen(way, dtype):
         assert compare(reference.clone(), reference).exact
         for place in range(reference.numel()):
             candidate = reference.clone()
-            candidate.view(-1).view(comparison._BITS[dtype])[place] += 1
+            candidate.view(-1).view(BITS[dtype])[place] += 1
             seen = compare(candidate, reference)
             assert (seen.exact, seen.differing, seen.max_ulp) == (False, 1, 1)
             assert seen.index == (place // 8, place % 8)
@@ -522,7 +524,7 @@ def test_memory_does_not_grow_with_the_tensors(candidate):
 
 @pytest.mark.parametrize("candidate", ["transposed", "of double precision"])
 def test_memory_of_an_accelerator_does_not_grow_with_the_tensors(candidate, monkeypatch):
-    monkeypatch.setattr(comparison, "_is_free_to_read", lambda _: False)
+    monkeypatch.setattr(block, "_is_free_to_read", lambda _: False)
     one, other = LARGE[candidate](), torch.ones(SHAPE)
     assert peak_of(compare, one, other) < LIMIT
     assert peak_of(distance, other, one) < LIMIT

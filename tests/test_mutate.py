@@ -157,6 +157,7 @@ def test_json_holds_every_mutant_and_what_became_of_it(write, mutate):
         "outcome": "caught",
         "named": True,
         "hint": square["trials"][0]["hint"],
+        "seed": None,
     }
     assert (wrong["passed"], wrong["trials"], wrong["error"]["kind"]) == (False, [], "NotSound")
 

@@ -12,6 +12,7 @@ from gradverify import Case, Gradients, Trace
 from gradverify.mutants import Kind
 from gradverify.mutation import NotSound, check_unharmed, prepare, try_edit
 from gradverify.rewriting import NoSource
+from gradverify.settings import read_settings
 from gradverify.study import Outcome, Trial, tally
 from gradverify.verification import configurations
 
@@ -339,3 +340,30 @@ def test_trials_are_counted():
     counts = tally(trials)
     assert (counts.mutants, counts.caught, counts.raised, counts.killed) == (6, 4, 1, 1)
     assert (counts.equivalent, counts.survived, counts.named, counts.hinted, counts.judged) == (1, 1, 2, 1, 2)
+
+
+class Threshold(Case):
+    """L = sum(relu(x)) at inputs of which only some seeds come near the kink."""
+
+    __test__ = False
+
+    def inputs(self, generator):
+        x = torch.randn(6, generator=generator)
+        return {"x": x.where(x > 0, x - 1.5)} if generator.initial_seed() == 5 else {"x": x}
+
+    def forward(self, t):
+        t.loss = torch.relu(t.x).sum()
+        return t.loss
+
+    def backward(self, t, d):
+        d.x = d.loss * (t.x > 0)
+
+
+def test_a_mutant_that_the_seeds_of_the_case_do_not_show_is_tried_at_others():
+    """Caught there, with the seed; it is no survivor, and the user hears of it."""
+    subject = prepare(Threshold(), configurations(Threshold(), read_settings({"seeds": 5})))
+    assert [one.seed for one in subject.further] == [6, 7]
+    (edit,) = [one for one in subject.edits if one.mutant.after == "d.x = d.loss * (t.x > -1)"]
+    trial = try_edit(subject, edit)
+    assert (trial.outcome, trial.seed, trial.named) == (Outcome.CAUGHT, 6, True)
+    assert try_edit(dataclasses.replace(subject, further=()), edit).outcome is Outcome.SURVIVED

@@ -25,6 +25,7 @@ from gradverify.errors import UsageError
 from gradverify.function_case import function_case
 from gradverify.loader import cases_of, load_file
 from gradverify.reproducer import reproduce, shrink
+from gradverify.settings import read_settings
 from gradverify.verification import configurations, examine
 
 KERNELS = textwrap.dedent(
@@ -85,6 +86,20 @@ KERNELS = textwrap.dedent(
 
         def backward(self, t, d):
             d.x = d.loss.expand_as(t.x) / (len(t.x) + 1)  # planted
+
+
+    class Trusting(Case):
+        n: int = 20
+
+        def inputs(self, generator):
+            return {"x": torch.randn(self.n, generator=generator)}
+
+        def forward(self, t):
+            t.y = Tail.apply(t.x)
+            return t.y
+
+        def backward(self, t, d):
+            d.x = Tail.backward(type("Context", (), {"saved_tensors": (t.x,)}), d.y)
 
 
     class Raises(FunctionCase):
@@ -169,6 +184,18 @@ def test_a_hand_derived_case_too(kernels, tmp_path, monkeypatch):
     script = script_of(next(case for case in cases_of(kernels) if type(case).__name__ == "Mean"))
     assert "Mean(samples=4)" in called(script)
     assert fails_here(script, tmp_path, monkeypatch)
+
+
+def test_what_only_a_witness_sees(kernels, tmp_path, monkeypatch):
+    """The script hears the same witnesses; without them it would not fail."""
+    case = kernels.Trusting()
+    (configuration,) = configurations(case, read_settings({"oracles": "finite_difference"}))
+    report = examine(case, configuration)
+    assert report["x"].verdict == "disputed"
+    script = reproduce(case, configuration, report)
+    assert "oracles=['autograd', 'finite_difference']" in called(script)
+    assert fails_here(script, tmp_path, monkeypatch)
+    assert examine(case, *configurations(case)).passed
 
 
 def test_what_raises_too(kernels, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradverify.errors import UsageError
-from gradverify.settings import DEFAULTS, NAMES, NOTHING, Settings, read_settings
+from gradverify.settings import DEFAULTS, NAMES, NOTHING, ORACLES, Settings, has_witnesses, read_settings
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,11 @@ from gradverify.settings import DEFAULTS, NAMES, NOTHING, Settings, read_setting
         ("seeds", 3, (3,)),
         ("seeds", range(3), (0, 1, 2)),
         ("seeds", [5, 5, -1], (5, -1)),
+        ("oracles", "autograd", ("autograd",)),
+        # Autograd gives the reference unless another one is put before it.
+        ("oracles", "scalar", ("autograd", "scalar")),
+        ("oracles", ["finite_difference", "scalar"], ("autograd", "finite_difference", "scalar")),
+        ("oracles", ["scalar", "autograd", "scalar"], ("scalar", "autograd")),
         ("strict", True, True),
         ("partial", False, False),
         ("constants", "mask", frozenset({"mask"})),
@@ -111,3 +116,17 @@ def test_merging_with_nothing_changes_nothing():
 def test_the_defaults_leave_nothing_open():
     """Whoever reads them last need not ask for None."""
     assert None not in dataclasses.astuple(DEFAULTS)
+
+
+def test_the_names_of_oracles_are_those_that_can_be_made():
+    """In the same order, the reference first."""
+    from gradverify.oracles import hearing
+
+    assert tuple(hearing.ORACLES) == ORACLES
+    assert DEFAULTS.oracles == ORACLES[:1]
+
+
+@pytest.mark.parametrize(("oracles", "heard"), [("autograd", False), ("scalar", True), (["scalar", "autograd"], True)])
+def test_whether_there_are_witnesses(oracles, heard):
+    """Any oracle besides the first."""
+    assert has_witnesses(read_settings({"oracles": oracles})) is heard

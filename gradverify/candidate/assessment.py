@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,8 @@ from gradverify.candidate.run import backward_of, run
 from gradverify.comparison import compare, count_above, distance, worst_element
 from gradverify.errors import InvalidCase, NotDeterministic, UsageError, did_you_mean
 from gradverify.function_case import FunctionCase
-from gradverify.judge import WORST_ACCURACY, Accuracy
+from gradverify.inspection import measure, quote
+from gradverify.judge import PRECISIONS, WORST_ACCURACY, Accuracy
 from gradverify.location import UNKNOWN
 from gradverify.report import Row, Worst
 from gradverify.scope import dtype_name
@@ -55,7 +56,14 @@ class Assessment:
 
 
 def assess_candidate(
-    case: FunctionCase, seed: int, dtype: torch.dtype, device: torch.device, settings: Settings, *, quick: bool = False
+    case: FunctionCase,
+    seed: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    settings: Settings,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> Assessment:
     """Judge every output and every gradient of a candidate; without a reference, only the gradients.
 
@@ -66,6 +74,7 @@ def assess_candidate(
         device: where to run.
         settings: what to expect (`constants`, `known`, `expected_zero`), and how strictly.
         quick: run the candidate at the working precision alone.
+        detailed: gather what only a page shows.
 
     Raises:
         GradverifyError: for whatever the case does wrong.
@@ -77,9 +86,9 @@ def assess_candidate(
         # Imported only here: a candidate with a reference needs no numerical derivatives.
         from gradverify.candidate.standalone import NOTE, judge_standalone
 
-        settled = tuple(settle(row, settings) for row in judge_standalone(pair, settings))
+        settled = _settled(judge_standalone(pair, settings), settings, detailed)
         return Assessment(settled, (NOTE.format(dtype=dtype_name(pair.dtype)),))
-    first = Experiment(pair, pair.reference, quick=quick)
+    first = Experiment(pair, pair.reference, quick=quick, detailed=detailed)
     _check_names(settings, first)
 
     def redraw(number: int) -> Experiment:
@@ -91,7 +100,7 @@ def assess_candidate(
     if rows:
         notes = [f"no gradient was judged, since {', '.join(rows)} has not the shape of the reference's"]
     else:
-        notes = _check_repeatable(first)
+        notes = [*_check_repeatable(first), *_told_of_reference(first)]
         rows = _judge(first, Pool(first, redraw), settings)
         if has_witnesses(settings) and first.unjudged is not None:
             notes.append("the witnesses were not heard, who need the candidate in float64")
@@ -100,7 +109,12 @@ def assess_candidate(
                 f"judged in {dtype_name(pair.dtype)} alone, where an error below the resolution shown is not noticed; "
                 f"in float64 there is no candidate, because {first.unjudged}"
             )
-    return Assessment(tuple(settle(row, settings) for row in rows.values()), tuple(notes))
+    return Assessment(_settled(rows.values(), settings, detailed), tuple(notes))
+
+
+def _settled(rows: Iterable[Row], settings: Settings, detailed: bool) -> tuple[Row, ...]:
+    settled = (settle(row, settings) for row in rows)
+    return tuple(quote(row) if detailed else row for row in settled)
 
 
 def _warm_up(pair: Pair) -> None:
@@ -167,6 +181,17 @@ def _check_repeatable(first: Experiment) -> list[str]:
     return notes
 
 
+def _told_of_reference(first: Experiment) -> list[str]:
+    """That the reference has gradients of its own writing, where it has."""
+    function = first.reference.custom_function
+    if function is None or function.__module__.startswith("torch."):
+        return []
+    return [
+        f"the reference has a backward of its own, that of {function.__name__}: what is wrong there too is not "
+        "noticed; write the reference in plain torch"
+    ]
+
+
 def _judge(first: Experiment, pool: Pool, settings: Settings) -> dict[str, Row]:
     zeros = settings.expected_zero or frozenset()
     findings: dict[str, list[Finding]] = {}
@@ -190,8 +215,8 @@ def _judge_alone(first: Experiment, pool: Pool, zeros: Collection[str]) -> dict[
     dtype, unit = dtype_name(first.pair.dtype), first.pair.precision.unit
     samples = {aspect: first.samples(aspect, precise=False) for aspect in ASPECTS}
     for name in (*first.reference.outputs, *first.reference.leaves):
-        pooled = pool[name]
-        judgement = pooled.judge(unit, dtype)
+        pooled, own = pool[name], _unit_of(first, name)
+        judgement = pooled.judge(unit, dtype, own)
         if judgement.verdict is Verdict.VACUOUS and name in zeros:
             judgement = dataclasses.replace(judgement, verdict=Verdict.EXACT)
         aspect = None if name in first.reference.outputs else Cotangent.NORMAL
@@ -202,12 +227,19 @@ def _judge_alone(first: Experiment, pool: Pool, zeros: Collection[str]) -> dict[
             _blank(first, name),
             verdict=judgement.verdict,
             hints=(*judgement.hints, *_shown_by(aspect, judgement.verdict)),
-            accuracy=pooled.accuracies(unit)[0].ratio,
+            accuracy=pooled.accuracies(own)[0].ratio,
             resolution=judgement.allowed / pooled.scale if pooled.scale else None,
         )
         allowed = judgement.allowed * first.magnitude(aspect)
         rows[name] = _measured(first, row, sample, allowed, sample.candidate)
     return rows
+
+
+def _unit_of(first: Experiment, name: str) -> float:
+    """The unit roundoff of what one is itself, which is finer than the working precision where dtypes are mixed."""
+    outputs = first.reference.outputs
+    dtype = (outputs[name] if name in outputs else first.reference.leaves[name]).dtype
+    return PRECISIONS[dtype_name(dtype)].unit if dtype.is_floating_point else first.pair.precision.unit
 
 
 def _row(first: Experiment, name: str, findings: list[Finding]) -> Row:
@@ -289,12 +321,14 @@ def _measured(first: Experiment, row: Row, sample: Sample, allowed: float, told:
     )
     if not row.verdict.fails and sample.candidate.dtype != sample.reference.dtype and sample.exact.numel():
         row = _of_another_dtype(row, sample)
-    if row.verdict in (Verdict.EXACT, Verdict.OK):
-        return row
-    found = worst_element(as_numbers(told), sample.exact)
-    limit = allowed if math.isfinite(allowed) else None
-    row = dataclasses.replace(row, worst=None if found is None else Worst(*found, allowed=limit))
-    return _without_gradient(first, row)
+    if row.verdict not in (Verdict.EXACT, Verdict.OK):
+        found = worst_element(as_numbers(told), sample.exact)
+        limit = allowed if math.isfinite(allowed) else None
+        row = dataclasses.replace(row, worst=None if found is None else Worst(*found, allowed=limit))
+        row = _without_gradient(first, row)
+    if first.detailed:
+        row = measure(row, (sample.candidate, sample.reference), (as_numbers(told), sample.exact))
+    return row
 
 
 def _of_another_dtype(row: Row, sample: Sample) -> Row:

@@ -48,20 +48,23 @@ class Experiment:
         candidate, reference: at the working precision.
         exact: the reference in float64.
         unjudged: why there is no candidate in float64; None where there is one.
+        detailed: whether to gather what only a page shows.
     """
 
-    def __init__(self, pair: Pair, reference: Callee, *, quick: bool = False) -> None:
+    def __init__(self, pair: Pair, reference: Callee, *, quick: bool = False, detailed: bool = False) -> None:
         """Run the reference at both precisions, and the candidate once.
 
         Args:
             pair: what is run.
             reference: that of the pair.
             quick: do without the candidate in float64.
+            detailed: gather what only a page shows.
 
         Raises:
             GradverifyError: for whatever one of the two does wrong.
         """
         self.pair = pair
+        self.detailed = detailed
         self.is_double = pair.dtype == torch.float64
         self._cotangents: dict[Cotangent, dict[str, Tensor]] = {}
         self._wide = pair.arguments.to(torch.float64)

@@ -85,6 +85,8 @@ class _Aspect:
         noise = self._measure_noise() if is_needed else {}
         self._evidence = {name: self._weigh(sample, noise.get(name, 0.0)) for name, sample in samples.items()}
         self._judgements = {name: self._judge_first(name) for name in samples}
+        # Those that are cast to half precision even where float64 is given: it does not speak for their accuracy.
+        self._pinned: set[str] = set()
 
     def judge(self, pool: Pool) -> dict[str, Finding]:
         """Every finding."""
@@ -124,16 +126,26 @@ class _Aspect:
         accuracy = None
         if not self._experiment.is_double and sample.reference.is_floating_point():
             own, other = (distance(one, sample.exact) for one in (sample.candidate, sample.reference))
-            unit = self._experiment.pair.precision.unit
+            unit = PRECISIONS[dtype_name(sample.reference.dtype)].unit
             rounding = derivation.noise / derivation.precision.unit + seen.scale
+            explained = derivation.units * min(unit, _ACCUMULATION) * rounding
             accuracy = Accuracy(
                 candidate_error=math.nan if own.nonfinite > other.nonfinite else own.error,
                 autograd_error=other.error,
                 scale=seen.scale,
-                explained=derivation.units * min(unit, _ACCUMULATION) * rounding,
+                explained=max(explained, self._coarsely_explained(unit, other.error, seen.scale)),
                 unit=unit,
             )
         return Evidence(comparison, seen, derivation, accuracy)
+
+    def _coarsely_explained(self, unit: float, error: float, scale: float) -> float:
+        """The error that the working precision explains of what is of a finer dtype.
+
+        A float32 gradient of bfloat16 inputs may pass through a value that was rounded to these: that is told, and
+        does not fail.
+        """
+        working = self._experiment.pair.precision.unit
+        return IMPRECISE_ACCURACY * max(error, working * scale) if unit < working else 0.0
 
     def _judge_first(self, name: str) -> Judgement | None:
         seen = self._evidence[name]
@@ -162,6 +174,8 @@ class _Aspect:
                 if plain.error <= VANISHED * plain.scale and judge_derivation(evidence.derivation) is not None:
                     self._judgements[name] = Judgement(Verdict.IMPRECISE, plain.allowed_first, (_CASTS,))
             elif evidence.derivation.error <= _BROKEN * plain.error:
+                if not (plain.error <= VANISHED * plain.scale):
+                    self._pinned.add(name)
                 self._replace(name, sample, evidence)
 
     def _judge_doubts(self, pool: Pool) -> None:
@@ -176,7 +190,7 @@ class _Aspect:
             judgement = judge_doubt(seen.derivation, doubt, seen.accuracy)
             if judgement.verdict is Verdict.IMPRECISE and doubt.fits_float32 and not self._experiment.is_double:
                 # Such a run says little more than the working precision does: that is asked as strictly as it can be.
-                own = pool[name].judge(self._experiment.pair.precision.unit, self._dtype)
+                own = self._judge_pooled(name, pool)
                 judgement = own if own.verdict.fails else judgement
             self._judgements[name] = judgement
 
@@ -203,6 +217,9 @@ class _Aspect:
         arguments = pair.arguments.to(torch.float32).fresh()
         return self._experiment.values(run(called.callee.to(torch.float32), arguments, pair.outputs), self._aspect)
 
+    def _judge_pooled(self, name: str, pool: Pool) -> Judgement:
+        return pool[name].judge(self._experiment.pair.precision.unit, self._dtype)
+
     @property
     def _dtype(self) -> str:
         return dtype_name(self._experiment.pair.dtype)
@@ -214,6 +231,9 @@ class _Aspect:
         final = judgement
         if seen.accuracy is not None and name not in self._zeros:
             final = judge_accuracy(judgement, self._unlucky(name, seen, pool), self._dtype)
+            if name in self._pinned and final.verdict is Verdict.IMPRECISE:
+                own = self._judge_pooled(name, pool)
+                final = own if own.verdict.fails else final
         coarse = final.verdict.fails and not judgement.verdict.fails
         return Finding(self._aspect, self._samples[name], seen, final, coarse)
 
@@ -224,8 +244,12 @@ class _Aspect:
         if not _is_bad(accuracy) or seen.derivation.numel >= ENOUGH_ELEMENTS:
             return accuracy
         pooled = pool.until(name, lambda so_far: not _is_bad(so_far.accuracies(accuracy.unit)[0]))
-        explained = accuracy.explained / self._experiment.magnitude(self._aspect)
-        return dataclasses.replace(pooled.accuracies(accuracy.unit)[0], explained=explained)
+        known = pooled.accuracies(accuracy.unit)[0]
+        explained = max(
+            accuracy.explained / self._experiment.magnitude(self._aspect),
+            self._coarsely_explained(accuracy.unit, known.autograd_error, known.scale),
+        )
+        return dataclasses.replace(known, explained=explained)
 
 
 def _is_bad(accuracy: Accuracy) -> bool:

@@ -146,7 +146,8 @@ def _made(case: FunctionCase, role: Role, drawn_at: torch.dtype, cast: _Cast, de
             # What `Module.to` is made of: only here the dtype depends on the tensor.
             return copy.deepcopy(function)._apply(lambda tensor: cast(tensor).to(device))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     elif function is not None and not callable(function):
-        raise UsageError(f"the {role} is {function!r}: expected a function, a module, Function.apply or an op")
+        shown = _spelled(function) if isinstance(function, Tensor) else repr(function)
+        raise UsageError(f"the {role} is {shown}: expected a function, a module, Function.apply or an op")
     return function
 
 
@@ -230,7 +231,8 @@ def _reference(case: FunctionCase, function: Callable[..., object], parameters: 
             f"the candidate is a module with parameters ({', '.join(parameters)}), its reference a function: say by "
             f"which keywords it takes them, such as parameters=lambda p: {{{next(iter(parameters))!r}: p[...]}}"
         )
-    handed: object = hand_over(dict(parameters))
+    with callee.running("`parameters`"):
+        handed: object = hand_over(dict(parameters))
     if not isinstance(handed, Mapping):
         raise UsageError(f"parameters returned a {type(handed).__name__}; expected a mapping of names to tensors")
     if not isinstance(function, Module):
@@ -251,4 +253,8 @@ def _reference(case: FunctionCase, function: Callable[..., object], parameters: 
 
 
 def _spelled(value: object) -> str:
-    return f"a {dtype_name(value.dtype)} tensor" if isinstance(value, Tensor) else repr(value)
+    if isinstance(value, Tensor):
+        return f"a {dtype_name(value.dtype)} tensor"
+    if type(value).__module__ == "numpy":  # which nobody wants printed
+        return f"a numpy.{type(value).__name__}: torch.as_tensor(...) makes a tensor of it"
+    return repr(value) if isinstance(value, (bool, int, float, str, type(None))) else f"a {type(value).__name__}"

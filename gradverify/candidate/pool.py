@@ -55,8 +55,14 @@ class Pooled:
         )
         return by_maximum, by_mean
 
-    def judge(self, unit: float, dtype: str) -> Judgement:
-        """The verdict from this evidence alone, of a candidate that does not run in float64."""
+    def judge(self, unit: float, dtype: str, own: float | None = None) -> Judgement:
+        """The verdict from this evidence alone, of a candidate that does not run in float64.
+
+        Args:
+            unit: the unit roundoff of the working precision.
+            dtype: its name.
+            own: that of this gradient or output, where it is of a finer dtype.
+        """
         limit = IMPRECISE_ACCURACY if self.elements >= ENOUGH_ELEMENTS else WORST_ACCURACY
         by_maximum, by_mean = self.accuracies(unit)
         allowed = limit * max(by_maximum.autograd_error, unit * self.scale)
@@ -72,6 +78,13 @@ class Pooled:
                     f"elements; at most {limit:g} times is allowed"
                 )
                 return Judgement(Verdict.WRONG, allowed, (hint,))
+        ratio = self.accuracies(own)[0].ratio if own is not None and own < unit else None
+        if ratio is not None and not (ratio <= limit):
+            hint = (
+                f"it is no more accurate than {dtype}, although its own dtype is finer: its error is {ratio:.3g} times "
+                "that of the reference"
+            )
+            return Judgement(Verdict.IMPRECISE, allowed, (hint,))
         return Judgement(Verdict.EXACT if self.identical else Verdict.OK, allowed)
 
     def add(self, aspect: Aspect, sample: Sample, magnitude: float) -> None:

@@ -161,7 +161,7 @@ def backward_of(run: Run) -> Location:
 
 
 def _default_names(returned: object, count: int) -> Sequence[str]:
-    if isinstance(returned, Tensor):
+    if not isinstance(returned, (tuple, list)):
         return ("output",)
     fields: Sequence[str] | None = getattr(returned, "_fields", None)
     return fields or [f"output{place}" for place in range(count)]

@@ -64,12 +64,12 @@ def _examine(planned: Planned) -> Report:
             device=configuration.device,
             seed=configuration.seed,
             sizes=sizes_of(case),
-            error=_failure(error),
+            error=failure_of(error),
             resized=tuple(changed_sizes(case)),
         )
 
 
-def _failure(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """What is left to tell once `examine` has told what a case got wrong."""
     shown = traceback.format_exc().rstrip()
     if isinstance(error, Exception):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code
+from gradverify.commands.output import add_html_argument
 from gradverify.commands.plan import Planned, add_selection_arguments, nothing_selected, plan, targets_of
 from gradverify.commands.trials import Trials, by_case
 from gradverify.progress import Progress, show_progress
@@ -27,6 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of `mutate`."""
     add_selection_arguments(parser)
     parser.add_argument("--json", metavar="FILE", help="write every mutant and what became of it to this file too")
+    add_html_argument(parser)
 
 
 def execute(options: Namespace) -> ExitCode:
@@ -37,8 +39,9 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    if options.json is not None:
-        check_writable(options.json)
+    for file in (options.json, options.html):
+        if file is not None:
+            check_writable(file)
 
     from gradverify.loader import find
 
@@ -76,9 +79,14 @@ def _run(
         print(f"interrupted: {len(studies)} of {spelling.several(total, 'case')} studied", file=sys.stderr)
     finally:
         # Also where stdout was closed on us (`| head`): what has been found is not lost.
+        environment = describe_environment({one.configuration.device for each in planned for one in each})
         if options.json is not None:
-            environment = describe_environment({one.configuration.device for each in planned for one in each})
             write_whole(options.json, render_studies(studies, environment))
+        if options.html is not None:
+            # Imported only here: its templates are of no use to who asks for no page.
+            from gradverify.render.html_study import render_studies_html
+
+            write_whole(options.html, render_studies_html(studies, environment))
     return ExitCode.INTERRUPTED if interrupted else _exit_code(studies)
 
 

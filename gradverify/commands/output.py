@@ -33,3 +33,8 @@ def add_report_argument(parser: ArgumentParser) -> None:
         help="which tables to show; auto, the default, is all up to 10 cases, then a line for each that passed, "
         "and the slowest five",
     )
+
+
+def add_html_argument(parser: ArgumentParser) -> None:
+    """Declare `--html`."""
+    parser.add_argument("--html", metavar="FILE", help="write a page that shows everything to this file too")

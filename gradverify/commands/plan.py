@@ -8,6 +8,7 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gradverify.errors import UsageError, did_you_mean
@@ -79,11 +80,11 @@ def targets_of(options: Namespace) -> list[str]:
 
 
 def parse_size(text: str) -> tuple[str, tuple[int, ...]]:
-    """The name and the values of `name=10,100`."""
+    """The name and the values of `name=10,100`; `1e3` is 1000."""
     name, equals, values = text.partition("=")
     try:
-        numbers = tuple(int(value) for value in values.split(","))
-    except ValueError:
+        numbers = tuple(_integer(value) for value in values.split(","))
+    except (ValueError, ArithmeticError):
         numbers = ()
     if not (name and equals and numbers):
         raise ArgumentTypeError(f"expected a name and integers, such as samples=10,100; got {text!r}")
@@ -152,7 +153,12 @@ def sweep(found: Sequence[Found], count: int | None, held: Iterable[str]) -> tup
 
 
 def plan(
-    found: Iterable[Found], expression: str, overrides: Settings = NOTHING, *, quick: bool = False
+    found: Iterable[Found],
+    expression: str,
+    overrides: Settings = NOTHING,
+    *,
+    quick: bool = False,
+    detailed: bool = False,
 ) -> list[Planned]:
     """Every configuration of the cases that the expression selects.
 
@@ -166,7 +172,7 @@ def plan(
     planned = [
         Planned(one, dataclasses.replace(each, swept=one.swept))
         for one in found
-        for each in configurations(one.case, overrides, quick=quick)
+        for each in configurations(one.case, overrides, quick=quick, detailed=detailed)
     ]
     return [one for one in planned if selection.selects(one.names)]
 
@@ -180,6 +186,14 @@ def nothing_selected(targets: Sequence[str], amount: int, expression: str) -> st
         f"nothing selected: {where} holds no case; a case is a subclass of gradverify.Case that defines inputs, "
         "forward and backward, in the file itself or listed in its CASES"
     )
+
+
+def _integer(text: str) -> int:
+    """An integer, written as such or like 1e3 or 2.5e3; bounded, so that 1e999999 takes no time to refuse."""
+    number = Decimal(text)
+    if not (number == number.to_integral_value() and abs(number) < 2**63):
+        raise ValueError
+    return int(number)
 
 
 def _combinations(values: Mapping[str, Iterable[int]]) -> list[dict[str, int]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
-from gradverify.commands.output import JSON, add_format_argument, add_report_argument
+from gradverify.commands.output import JSON, add_format_argument, add_html_argument, add_report_argument
+from gradverify.commands.overrides import overrides_of, parse_seed
 from gradverify.commands.plan import (
     Planned,
     add_selection_arguments,
@@ -31,10 +32,13 @@ from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import MARKDOWN, PLAIN, Style
 from gradverify.report import Report
-from gradverify.settings import AUTOGRAD, DTYPES, ORACLES, Settings, read_settings
+from gradverify.settings import AUTOGRAD, DTYPES, ORACLES
 
 if TYPE_CHECKING:
     from gradverify.loader import Broken
+
+# So many seconds are spent on a script that nobody has asked for.
+_PATIENCE = 5.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -49,7 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"hear this oracle as a witness ({', '.join(ORACLES[1:])}); repeatable; where {AUTOGRAD} is named too, "
         "the first gives the reference",
     )
-    parser.add_argument("--seed", action="append", type=_parse_seed, help="draw the inputs from this seed; repeatable")
+    parser.add_argument("--seed", action="append", type=parse_seed, help="draw the inputs from this seed; repeatable")
     parser.add_argument(
         "--size",
         action="append",
@@ -72,6 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_report_argument(parser)
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every report to this file too")
+    add_html_argument(parser)
     parser.add_argument(
         "--reproducer",
         metavar="FILE",
@@ -87,21 +92,21 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.reproducer):
+    for file in (options.json, options.html, options.reproducer):
         if file is not None:
             check_writable(file)
 
     from gradverify.commands.devices import check_device
     from gradverify.loader import find
 
-    overrides = _overrides(options)
+    overrides = overrides_of(options)
     for device in overrides.devices or ():
         check_device(device)
     with foreign_code():
         findings = find(targets)
         sized = resize(findings.found, options.size)
         found, notes = sweep(sized, options.sweep, (name for name, _ in options.size))
-    planned = plan(found, options.expression, overrides, quick=options.quick)
+    planned = plan(found, options.expression, overrides, quick=options.quick, detailed=options.html is not None)
     for sentence in (*findings.unfinished, *notes):
         print(f"note: {sentence}", file=sys.stderr)
     if not planned and not findings.broken:
@@ -137,9 +142,17 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
         print(f"interrupted: {len(outcomes)} of {spelling.several(total, 'case')} ran", file=sys.stderr)
     finally:
         # Also where stdout was closed on us (`| head`): what has run is not lost.
-        document = render_json([one.report for one in outcomes], environment)
+        reports = [one.report for one in outcomes]
+        document = render_json(reports, environment)
         if options.json is not None:
             write_whole(options.json, document)
+        if options.html is not None:
+            # Imported only here: its templates are of no use to who asks for no page.
+            from gradverify.render.html import render_html
+
+            write_whole(options.html, render_html(reports, environment))
+    if options.format not in (JSON, MARKDOWN) and shown is not Shown.NONE and not (options.reproducer or interrupted):
+        _print_reproducer(planned, [one.report for one in outcomes[len(broken) :]], style)
     if options.format == JSON:
         closing = document
     elif options.format == MARKDOWN:
@@ -154,6 +167,26 @@ def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespac
     if options.reproducer is not None:
         _write_reproducer(options.reproducer, planned, [one.report for one in outcomes[len(broken) :]])
     return _exit_code(outcomes, interrupted)
+
+
+def _print_reproducer(planned: Sequence[Planned], reports: Sequence[Report], style: Style) -> None:
+    """Show the script of the first candidate that failed: of a kernel nobody else can tell at which sizes it fails."""
+    from gradverify.function_case import FunctionCase
+    from gradverify.reproducer import reproduce
+
+    pairs = zip(planned, reports, strict=True)
+    failed = next((pair for pair in pairs if isinstance(pair[0].found.case, FunctionCase) and not pair[1].passed), None)
+    if failed is None:
+        return
+    one, report = failed
+    try:
+        with foreign_code():
+            script = reproduce(one.found.case, one.configuration, report, patience=_PATIENCE)
+    except UsageError:  # nothing can import it; --reproducer says why
+        return
+    opening = "by itself, at the smallest sizes that still fail (--reproducer FILE writes this):"
+    block = f"```python\n{script}```" if style.format == MARKDOWN else script
+    print(f"{one.label} fails {opening}\n\n{block}", flush=True)
 
 
 def _write_reproducer(file: str, planned: Sequence[Planned], reports: Sequence[Report]) -> None:
@@ -182,31 +215,3 @@ def _exit_code(outcomes: Sequence[Outcome], interrupted: bool) -> ExitCode:
     if any(error.kind == INTERNAL for error in errors):
         return ExitCode.INTERNAL
     return ExitCode.PASSED if all(one.report.passed for one in outcomes) else ExitCode.FAILED
-
-
-def _overrides(options: Namespace) -> Settings:
-    """The settings that the command line gives; each value counts once."""
-    several = {
-        "dtypes": options.dtype,
-        "devices": options.device,
-        "seeds": options.seed,
-        "oracles": options.oracle,
-    }
-    flags = {"strict": options.strict, "partial": options.partial}
-    return read_settings(
-        {
-            **{name: list(dict.fromkeys(values)) for name, values in several.items() if values},
-            # A flag that is not given leaves the case its own setting.
-            **{name: True for name, given in flags.items() if given},
-        }
-    )
-
-
-def _parse_seed(text: str) -> int:
-    try:
-        seed = int(text)
-    except ValueError:
-        raise ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if not -(2**63) <= seed < 2**64:  # what torch.Generator takes
-        raise ArgumentTypeError(f"expected an integer of 64 bits, got {text}")
-    return seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import torch
 from typing_extensions import override
 
 from gradverify.diagnosis.mistake import Mistake, fits
@@ -40,12 +41,11 @@ class MissingContribution(Mistake):
 
     @override
     def explain(self, subject: Subject) -> str | None:
-        shape = subject.reference.shape
-        if not broadcasts_to(subject.candidate.shape, shape) or len(subject.contributions) < 2:
+        whole = _expanded(subject)
+        if whole is None:
             return None
-        whole = dataclasses.replace(subject, candidate=subject.candidate.expand(shape))
         for share in subject.contributions:
-            multiple = self._multiple(whole, share)
+            multiple = _multiple(whole, share)
             if multiple == 0 and share.through not in subject.read_by_statement:
                 return f"the contribution through {share} is missing"
             if multiple == 2:
@@ -54,18 +54,70 @@ class MissingContribution(Mistake):
                 return f"the contribution through {share} has the wrong sign"
         return None
 
-    @staticmethod
-    def _multiple(subject: Subject, share: Contribution) -> int | None:
-        """How many times the contribution is in the candidate, if none of the others is to blame."""
-        off = subject.sample.candidate - subject.sample.reference
-        own = subject.sample.of({share.through: share.gradient})[share.through]
-        if not bool((own.abs() > subject.allowed).any()):
+
+class MissingUse(Mistake):
+    """A tensor is used several times on the way to the next one, and one of these uses is left out."""
+
+    @override
+    def explain(self, subject: Subject) -> str | None:
+        whole = _expanded(subject)
+        if whole is None:
             return None
-        for multiple in (0, 2, -1):
-            if fits(off, (multiple - 1) * own, subject.allowed) and subject.agrees(
-                subject.candidate - (multiple - 1) * share.gradient
-            ):
-                return multiple
+        leads = [share.through for share in subject.contributions]
+        for share in subject.contributions:
+            if leads.count(share.through) > 1 and _multiple(whole, share) == 0:
+                return f"the contribution through {share} is missing"
+        return None
+
+
+def _expanded(subject: Subject) -> Subject | None:
+    """The subject with its candidate expanded, if there are several contributions and it can be."""
+    shape = subject.reference.shape
+    if not broadcasts_to(subject.candidate.shape, shape) or len(subject.contributions) < 2:
+        return None
+    return dataclasses.replace(subject, candidate=subject.candidate.expand(shape))
+
+
+def _multiple(subject: Subject, share: Contribution) -> int | None:
+    """How many times the contribution is in the candidate, if none of the others is to blame."""
+    off = subject.sample.candidate - subject.sample.reference
+    own = subject.sample.of({share.through: share.gradient})[share.through]
+    if not bool((own.abs() > subject.allowed).any()):
+        return None
+    for multiple in (0, 2, -1):
+        if fits(off, (multiple - 1) * own, subject.allowed) and subject.agrees(
+            subject.candidate - (multiple - 1) * share.gradient
+        ):
+            return multiple
+    return None
+
+
+class LostDuplicates(Mistake):
+    """Elements picked by an index are assigned, so that of those picked several times only the last one counts."""
+
+    @override
+    def explain(self, subject: Subject) -> str | None:
+        reference = subject.reference
+        indices = {name: one for name, one in subject.values.items() if one.dtype in (torch.int64, torch.int32)}
+        if not subject.has_shape or not indices or not reference.dim():
+            return None
+        for share in subject.contributions:
+            upstream = subject.references[share.through]
+            for name, index in indices.items():
+                for dim in _picked_along(reference.shape, index.shape, upstream.shape):
+                    picked = index.long().flatten()
+                    given = upstream.flatten(dim, dim + index.dim() - 1)
+                    nothing = torch.zeros_like(reference)
+                    if not subject.agrees(nothing.index_add(dim, picked, given)):
+                        continue
+                    if any(
+                        subject.is_candidate(nothing.index_copy(dim, ordered, values))
+                        for ordered, values in ((picked, given), (picked.flip(0), given.flip(dim)))
+                    ):
+                        return (
+                            f"what t.{name} picks several times is assigned where it should be added up: of its "
+                            "gradients only one counts; use `index_add` or `index_put(..., accumulate=True)`"
+                        )
         return None
 
 
@@ -87,6 +139,11 @@ class WrongContribution(Mistake):
                 if found := rule.explain(suspect):
                     return f"in the contribution through {share}: {found}"
         return None
+
+
+def _picked_along(shape: torch.Size, index: torch.Size, picked: torch.Size) -> list[int]:
+    """The dimensions of a tensor along which picking by an index gives a tensor of the last shape."""
+    return [dim for dim in range(len(shape)) if (*shape[:dim], *index, *shape[dim + 1 :]) == tuple(picked)]
 
 
 def _alone(subject: Subject, share: Contribution) -> Subject:

@@ -49,6 +49,10 @@ def _constants(subject: Subject, sizes_only: bool) -> Iterator[Constant]:
     places = {size: f"{size} is {' or '.join(found)}" for size, found in _places(subject).items()}
     for size, where in places.items():
         yield from _of_size(size, where)
+    for size, where in places.items():
+        if size > 3:
+            less = f"{size - 1} is {size} - 1, and {where}"
+            yield from (_fraction(size - 1, 1, less), _fraction(1, size - 1, less))
     yield from (_fraction(2, 1), _fraction(1, 2))
     if sizes_only:
         return

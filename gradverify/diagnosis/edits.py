@@ -46,16 +46,28 @@ class Edit:
         new: what is in its place.
         expression: the whole expression, changed.
         reason: what the user is told first.
+        original: the whole expression, as it stands.
     """
 
     effort: Effort
     old: ast.expr
     new: ast.expr
     expression: ast.expr
-    reason: str = ""
+    reason: str
+    original: ast.expr
 
     def __str__(self) -> str:
-        return f"{self.reason}`{ast.unparse(self.old)}` should be `{ast.unparse(self.new)}`"
+        before, after = self.quotes
+        return f"{self.reason}`{before}` should be `{after}`"
+
+    @property
+    def quotes(self) -> tuple[str, str]:
+        """What is changed and what it is changed to, with so much around it that it can be found in the statement."""
+        old, new = self.old, self.new
+        while old is not self.original and (number_of(old) is not None or _count(self.original, old) > 1):
+            around = _parent(self.original, old)
+            old, new = around, _replaced(around, old, new)
+        return ast.unparse(old), ast.unparse(new)
 
 
 # A product of matrices before one of elements: where both fit, as for a column and a row, it is what is meant.
@@ -96,7 +108,7 @@ def edits_of(
     """
     nodes = [node for part in parts for node in _expressions(part)]
     found = [
-        Edit(effort, node, new, _replaced(expression, node, _located(new, node)), change.reason)
+        Edit(effort, node, new, _replaced(expression, node, _located(new, node)), change.reason, expression)
         for change in changes
         for node in nodes
         for effort, new in change.meant(node)
@@ -135,7 +147,9 @@ def change_operator(node: ast.expr) -> Meant:
     if not isinstance(node, ast.BinOp):
         return
     for operator in _OPERATORS:
-        if not isinstance(node.op, operator):
+        # `1 * x` is how nobody writes x: there an operand is one too many.
+        is_idle = operator is ast.Mult and number_of(node.left) == 1
+        if not isinstance(node.op, operator) and not is_idle:
             yield Effort.TOKEN, ast.BinOp(node.left, operator(), node.right)
     # Only to a plain exponent: a power of two sizes could be a number of a million digits.
     if not isinstance(node.op, ast.Pow) and number_of(node.right) is not None:
@@ -148,7 +162,11 @@ def drop_operand(node: ast.expr) -> Meant:
     """An operand that is one too many."""
     if isinstance(node, ast.BinOp):
         yield Effort.SYMBOL, node.left
-        yield Effort.SYMBOL, ast.UnaryOp(ast.USub(), node.right) if isinstance(node.op, ast.Sub) else node.right
+        is_complement = isinstance(node.op, ast.Sub) and number_of(node.left) == 1
+        if not isinstance(node.op, ast.Sub) or is_complement:
+            yield Effort.SYMBOL, node.right
+        if isinstance(node.op, ast.Sub):
+            yield Effort.SYMBOL, ast.UnaryOp(ast.USub(), node.right)
 
 
 def change_comparison(node: ast.expr) -> Meant:
@@ -282,6 +300,24 @@ def _replaced(tree: _Node, old: ast.expr, new: ast.expr) -> _Node:
             changed = copy.copy(tree) if changed is tree else changed
             setattr(changed, field, other)
     return changed
+
+
+def _count(tree: ast.expr, part: ast.expr) -> int:
+    """How often what looks like a part stands in a tree."""
+    text = ast.dump(part)
+    return sum(isinstance(node, ast.expr) and ast.dump(node) == text for node in ast.walk(tree))
+
+
+def _parent(tree: ast.expr, part: ast.expr) -> ast.expr:
+    """The smallest expression around a part of another."""
+    holding = [one for one in ast.walk(tree) if isinstance(one, ast.expr) and any(n is part for n in _below(one))]
+    return min(holding, key=lambda one: sum(1 for _ in ast.walk(one)))
+
+
+def _below(node: ast.expr) -> Iterator[ast.AST]:
+    walk = ast.walk(node)
+    next(walk)
+    return walk
 
 
 def _located(new: ast.expr, old: ast.expr) -> ast.expr:

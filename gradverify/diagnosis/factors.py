@@ -44,14 +44,17 @@ class MissingFactor(Mistake):
 
     @override
     def explain(self, subject: Subject) -> str | None:
-        factor = _find_factor(subject, "t", _in_order(subject))
+        factor = _find_factor(subject, "t.", _in_order(subject)) or _find_factor(
+            subject, "", _locals(subject), _FUNCTIONS[:1]
+        )
         if factor is None:
             return None
         if factor.is_missing:
             return f"the factor {factor.text} is missing"
         if subject.source is None or factor.tensor in subject.source:
             return f"the factor {factor.text} is one too many, or a division by it is missing"
-        return f"the division by {factor.text} is missing"
+        # It may still be there, written in another way.
+        return f"a division by {factor.text} is missing, or that factor is one too many"
 
 
 class UpstreamIgnored(Mistake):
@@ -60,7 +63,7 @@ class UpstreamIgnored(Mistake):
     @override
     def explain(self, subject: Subject) -> str | None:
         unread = {name: one for name, one in _upstream(subject).items() if name not in subject.read_by_statement}
-        factor = _find_factor(subject, "d", unread, _FUNCTIONS[:1])
+        factor = _find_factor(subject, "d.", unread, _FUNCTIONS[:1])
         if factor is not None and factor.is_missing:
             return f"the upstream gradient is ignored: {factor.text} is missing as a factor"
         summed = _summed_upstream(subject)
@@ -122,8 +125,8 @@ def _find_factor(
             for is_one_too_many, number in fitting.nonzero().tolist():
                 whole = _CONSTANTS[number] * function(tensors[name])
                 if subject.agrees(subject.candidate / whole if is_one_too_many else subject.candidate * whole):
-                    text = _times(_CONSTANTS[number], form.format(x=f"{holder}.{name}"))
-                    return _Factor(not is_one_too_many, f"{holder}.{name}", text)
+                    text = _times(_CONSTANTS[number], form.format(x=f"{holder}{name}"))
+                    return _Factor(not is_one_too_many, f"{holder}{name}", text)
     return None
 
 
@@ -144,7 +147,22 @@ def _count_distinct(values: Tensor) -> int:
 def _in_order(subject: Subject) -> dict[str, Tensor]:
     """The forward values, those first that the local derivative is most likely made of."""
     near = [subject.name, *(share.through for share in subject.contributions)]
-    return {name: subject.values[name] for name in (*near, *subject.values)}
+    values = {name: subject.values[name] for name in (*near, *subject.values)}
+    return {**values, **_laid_along(subject, values)}
+
+
+def _laid_along(subject: Subject, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Vectors along the first dimension of a matrix, where broadcasting by itself would take the last."""
+    shape = subject.reference.shape
+    return {
+        f"{name}[:, None]": one[:, None] for name, one in values.items() if len(shape) == 2 and one.shape == shape[:1]
+    }
+
+
+def _locals(subject: Subject) -> dict[str, Tensor]:
+    """The local variables that the statement could have used as a factor."""
+    variables = {name: one for name, one in subject.variables.items() if isinstance(one, Tensor) and one.dim()}
+    return {name: one for name, one in variables.items() if one.device == subject.reference.device}
 
 
 def _upstream(subject: Subject) -> dict[str, Tensor]:

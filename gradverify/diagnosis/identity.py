@@ -27,5 +27,9 @@ class OtherTensor(Mistake):
                 if fits(values, sample.candidate, subject.allowed) and subject.is_candidate(alike[name]):
                     if words == "t":
                         return f"it equals the forward value t.{name}: it is not a gradient"
-                    return f"it equals the gradient of `{name}`: what leads from there to `{subject.name}` is missing"
+                    if any(share.through == name for share in subject.contributions):
+                        return (
+                            f"it equals the gradient of `{name}`: what leads from there to `{subject.name}` is missing"
+                        )
+                    return f"it equals the gradient of `{name}`: it is not that of `{subject.name}`"
         return None

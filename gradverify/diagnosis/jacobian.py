@@ -30,7 +30,12 @@ class SoftmaxSum(Mistake):
                     continue
                 remedy = f"subtract p * (...).sum({dim}, keepdim=True), where p is {words}"
                 if subject.agrees(_projected(subject.candidate, probabilities, dim)):
-                    return f"the sum in softmax's derivative is missing: {remedy}"
+                    what = (
+                        "missing"
+                        if _is_without_sum(subject, probabilities)
+                        else "missing, or another than it should be"
+                    )
+                    return f"the sum in softmax's derivative is {what}: {remedy}"
                 if subject.agrees(_projected(subject.candidate / (1 - probabilities), probabilities, dim)):
                     return (
                         f"only the diagonal of softmax's Jacobian is used, p * (1 - p): in place of (1 - p), {remedy}"
@@ -65,6 +70,18 @@ class NormalisationMeans(Mistake):
                     "normalised input"
                 )
         return None
+
+
+def _is_without_sum(subject: Subject, probabilities: Tensor) -> bool:
+    """Whether the candidate is p * g, or for log_softmax g, times a constant."""
+    for share in subject.contributions:
+        upstream = subject.references[share.through]
+        if upstream.shape == subject.candidate.shape:
+            for whole in (probabilities * upstream, upstream):
+                ratio = (subject.candidate * whole).sum() / whole.square().sum()
+                if subject.is_candidate(ratio * whole):
+                    return True
+    return False
 
 
 def _are_mixed(probabilities: Tensor) -> bool:

@@ -112,7 +112,7 @@ def _tell(subject: Subject, scene: Scene, edits: list[Edit]) -> str | None:
         return None
     first = edits[0]
     if all(edit.old is first.old for edit in edits):
-        others = "".join(f" or `{ast.unparse(edit.new)}`" for edit in edits[1:])
+        others = "".join(f" or `{edit.quotes[1]}`" for edit in edits[1:])
         return f"{scene.statement.place}{first}{others}"
     return scene.statement.place + ", or ".join(map(str, edits))
 

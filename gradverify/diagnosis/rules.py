@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from gradverify.diagnosis.accumulation import Assigned, MissingContribution, WrongContribution
+from gradverify.diagnosis.accumulation import (
+    Assigned,
+    LostDuplicates,
+    MissingContribution,
+    MissingUse,
+    WrongContribution,
+)
 from gradverify.diagnosis.edits import Effort
 from gradverify.diagnosis.factors import MissingFactor, UpstreamIgnored, WrongAxis
 from gradverify.diagnosis.identity import OtherTensor
@@ -12,7 +18,7 @@ from gradverify.diagnosis.mistake import Mistake
 from gradverify.diagnosis.pattern import OnlyInPart, ReversedMask
 from gradverify.diagnosis.repair import Repair
 from gradverify.diagnosis.scale import Averaged, ConstantFactor, WrongSign, Zero
-from gradverify.diagnosis.sharing import Overwritten, SpoiltUpstream
+from gradverify.diagnosis.sharing import Overwritten, ReadTooEarly, SpoiltUpstream
 from gradverify.diagnosis.subject import Subject
 
 # What can be wrong with a whole gradient and with one of its contributions alike.
@@ -21,6 +27,7 @@ _OF_A_PART: tuple[Mistake, ...] = (
     ConstantFactor(),
     Transposed(),
     MissingFactor(),
+    WrongAxis(),
     SoftmaxSum(),
 )
 
@@ -32,6 +39,7 @@ _SHARP = 2.0**-10
 RULES: tuple[Mistake, ...] = (
     Overwritten(),
     SpoiltUpstream(),
+    ReadTooEarly(),
     Repair(Effort.TOKEN, Effort.SYMBOL),
     KeptDimension(),
     NotExpanded(),
@@ -43,6 +51,7 @@ RULES: tuple[Mistake, ...] = (
     Backwards(),
     Assigned(),
     MissingContribution(),
+    LostDuplicates(),
     Repair(Effort.CALL),
     WrongContribution(UpstreamIgnored(), _OF_A_PART),
     UpstreamIgnored(),
@@ -50,6 +59,7 @@ RULES: tuple[Mistake, ...] = (
     WrongAxis(),
     SoftmaxSum(),
     NormalisationMeans(),
+    MissingUse(),
     ReversedMask(),
     Repair(Effort.FACTOR),
     Zero(),

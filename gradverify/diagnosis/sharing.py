@@ -39,6 +39,34 @@ class SpoiltUpstream(Mistake):
         return None
 
 
+class ReadTooEarly(Mistake):
+    """Computed rightly, but from a gradient that was still to be added to."""
+
+    @override
+    def explain(self, subject: Subject) -> str | None:
+        before = subject.events_before
+        if len(before) == len(subject.events):
+            return None
+        for name in sorted(subject.read_by_statement - {subject.name}):
+            written = [event.access is not Access.READ for event in before if event.name == name]
+            later = [event for event in subject.events[len(before) :] if _is_write(event, name)]
+            if later and _is_right_as_written(subject):
+                return (
+                    f"its own statement is right, but d.{name}, which it reads, is not finished there: it is written "
+                    f"again at {later[0].location}; move this statement below"
+                )
+            if not any(written) and name in subject.outputs and _is_right_as_written(subject):
+                return (
+                    f"its own statement is right, but d.{name}, which it reads, still holds its upstream gradient "
+                    f"alone: t.{name} is used inside too, so add that contribution first"
+                )
+        return None
+
+
+def _is_write(event: Event, name: str) -> bool:
+    return event.name == name and event.access is not Access.READ
+
+
 def _last_change(name: str, events: Sequence[Event]) -> int | None:
     """The number of the change in place that gave a gradient its last value; None where an assignment did."""
     for number in range(len(events) - 1, -1, -1):

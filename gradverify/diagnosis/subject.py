@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 
 from torch import Tensor
 
@@ -104,7 +104,9 @@ class Subject:
     @property
     def read_by_statement(self) -> frozenset[str]:
         """The gradients that were read for the last write of this one."""
-        reads = takewhile(lambda event: event.access is Access.READ, reversed(self.events_before))
+        # `d.h += ...` reads d.h, changes it in place, and then writes it.
+        before = dropwhile(lambda event: event.access is Access.CHANGE, reversed(self.events_before))
+        reads = takewhile(lambda event: event.access is Access.READ, before)
         return frozenset(event.name for event in reads)
 
     def is_candidate(self, value: Tensor) -> bool:

@@ -66,7 +66,9 @@ class Swaps:
         own = self._known[key].value.shape
         for (kind, name), other in self._known.items():
             shape = other.value.shape
-            if (kind, name) == key or not (broadcasts_to(shape, own) or broadcasts_to(own, shape)):
+            is_alike = broadcasts_to(shape, own) or broadcasts_to(own, shape)
+            # A gradient of the wrong shape may well come from a tensor of the wrong shape.
+            if (kind, name) == key or not (is_alike or (len(shape) == len(own) and not self._subject.has_shape)):
                 continue
             alike = shape == own and (kind == key[0] or name == key[1])
             effort = Effort.TOKEN if alike else Effort.SYMBOL if shape == own else Effort.CALL

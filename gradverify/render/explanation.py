@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from gradverify.location import shorten
@@ -31,7 +32,9 @@ def tell(row: Row) -> str:
     if row.verdict is Verdict.MISSING:
         return "has no gradient"
     if row.verdict is Verdict.VACUOUS:
-        return "is zero everywhere, so that nothing was tried"
+        nowhere = row.nonfinite and row.nonfinite == math.prod(row.shape)
+        what = "is not finite anywhere in the reference" if nowhere else "is zero everywhere"
+        return f"{what}, so that nothing was tried"
     if row.verdict is Verdict.DISPUTED and row.hints:
         return f"where {spelling.one_line(row.hints[0])}"
     if row.verdict is Verdict.NONFINITE:

@@ -81,7 +81,12 @@ def plain(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Dataclasses, tuples and numbers as what JSON has."""
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        values = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {
+            field.name: _plain(one)
+            for field, one in values
+            if one is not None or not field.metadata.get("optional", False)
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float) and not math.isfinite(value):

@@ -44,6 +44,22 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
+def interval(seconds: float) -> str:
+    """A measured time in three digits: "31.2 µs", "1.45 ms", "2.31 s"."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= unit * 0.9995:  # what rounds to one of the unit
+            return f"{_three_digits(seconds / unit)} {name}"
+    return f"{_three_digits(seconds * 1e9)} ns"
+
+
+def memory(amount: int) -> str:
+    """Bytes in three digits, in binary units from a KiB on: "640 B", "1.44 MiB"."""
+    if amount < 1024:
+        return f"{amount} B"
+    power = min((amount.bit_length() - 1) // 10, 4)
+    return f"{_three_digits(amount / 1024**power)} {'KMGT'[power - 1]}iB"
+
+
 def several(amount: int, noun: str) -> str:
     """An amount and its noun, in the plural where there is not exactly one."""
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
@@ -55,18 +71,24 @@ def one_line(text: str) -> str:
     return escaped if escaped and escaped == escaped.strip() else repr(escaped)
 
 
-def name(text: str) -> str:
+def name(text: str, widest: int = _WIDEST_NAME) -> str:
     """The name of a tensor as a cell of a table: one line, cut in the middle where it is very long."""
     whole = one_line(text)
-    if len(whole) <= _WIDEST_NAME:
+    if len(whole) <= widest:
         return whole
-    half = _WIDEST_NAME // 2
+    half = widest // 2
     return f"{whole[:half]}…{whole[-half + 1 :]}"
 
 
 def lines(text: str) -> list[str]:
     """Foreign text line by line, escaped within each line."""
     return [_escape(line.expandtabs(4)) for line in text.splitlines()]
+
+
+def _three_digits(value: float) -> str:
+    if value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def _escape(text: str) -> str:

@@ -23,10 +23,10 @@ _HEADERS = ["broken", "mutants", "caught", "equivalent", "survived", "line named
 def render_study(study: Study, *, style: Style = PLAIN) -> str:
     """The headline, how many mutants of each kind ended how, and every one that survived."""
     color = Color.GOOD if study.passed else Color.BAD
-    paragraphs = [paint(_headline(study), color, enabled=style.is_colored)]
+    paragraphs = [paint(headline(study), color, enabled=style.is_colored)]
     if study.trials:
         paragraphs.append(_table(study.trials, style))
-    paragraphs += [_survivor(study, trial) for trial in study.survivors]
+    paragraphs += [_shown(study, trial) for trial in (*study.late, *study.survivors)]
     if study.error is not None and study.error.traceback is not None:
         paragraphs.append("\n".join(spelling.lines(study.error.traceback)))
     return "\n\n".join(paragraphs) + "\n"
@@ -42,7 +42,8 @@ def render_studies(studies: Iterable[Study], environment: Environment) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _headline(study: Study) -> str:
+def headline(study: Study) -> str:
+    """One line that tells how many of a case's mutants were caught."""
     label = spelling.one_line(study.case) + (f"[{','.join(study.dtypes)}]" if study.dtypes else "")
     if study.error is not None:
         first = next(iter(spelling.lines(study.error.message)), study.error.kind)
@@ -59,6 +60,7 @@ def _headline(study: Study) -> str:
     return (
         f"{label}: {total.caught} of {spelling.several(breakable, 'mutant')} caught"
         + (f" ({', '.join(notes)})" if notes else "")
+        + (f", {len(study.late)} of them at seeds beyond the case's own" if study.late else "")
         + (f"; {total.equivalent} more give the same gradients" if total.equivalent else "")
     )
 
@@ -83,14 +85,20 @@ def _share(part: int, whole: int) -> str:
     return f"{part} of {whole}" if whole else ""
 
 
-def _survivor(study: Study, trial: Trial) -> str:
+def _shown(study: Study, trial: Trial) -> str:
+    """A mutant that survived, or would have at the seeds of the case."""
     mutant = trial.mutant
     file = spelling.one_line(shorten(study.file or "<unknown>"))
     after = spelling.one_line(mutant.after) if mutant.after else "(deleted)"
+    became, advice = "survived", "no gradient of the case tells these apart: choose inputs on which they differ"
+    if trial.seed is not None:
+        became = f"{trial.outcome} at seed {trial.seed} only"
+        seeds = " and ".join(map(str, study.seeds))
+        advice = f"seed {seeds} cannot tell these apart: add {trial.seed} to `seeds`, or choose other inputs"
     return (
-        f"survived ({mutant.kind}), at {file}:{mutant.line}\n"
+        f"{became} ({mutant.kind}), at {file}:{mutant.line}\n"
         f"    {spelling.one_line(mutant.before)}\n    {after}\n"
-        "    no gradient of the case tells these apart: choose inputs on which they differ"
+        f"    {advice}"
     )
 
 

@@ -75,6 +75,11 @@ class Style:
         """Whether colours are wanted and the format bears them."""
         return self.color and self.format not in _MARKUP
 
+    @property
+    def is_for_the_eye(self) -> bool:
+        """Whether people read the format, and not programs."""
+        return self.format not in _MARKUP
+
     def layout(self, cells: list[list[str]], headers: list[str], aligned: list[str]) -> str:
         """A table of cells that are text already."""
         return tabulate(
@@ -133,18 +138,25 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
             what = Verdict.DISPUTED.value
         inherited = sum(row.origin is Origin.INHERITED for row in failed)
         rest = f", {inherited} of them inherited" if inherited else ""
-        known = (
-            first_failed.origin is Origin.INTRODUCED
-            and first_failed.hints
-            and first_failed.verdict is not Verdict.DISPUTED
-        )
-        mistake = f": {spelling.one_line(first_failed.hints[0])}" if known else ""
+        told = tell(first_failed)
+        mistake = f": {spelling.one_line(first_failed.hints[0])}" if _names_mistake(first_failed, told) else ""
         return (
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
-            f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {tell(first_failed)}"
+            f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {told}"
             f"{_place(first_failed.file, first_failed.line)}{mistake}"
         )
     return f"{label}: {_successes(report)} · {setting_of(report, seconds=seconds)}"
+
+
+def _names_mistake(row: Row, told: str) -> bool:
+    """Whether the first hint says what is wrong with the very code that gave the row, and is not told already.
+
+    A candidate brings its backward whole: no statement of it can be accused, and none has inherited anything.
+    """
+    is_candidates = row.origin is None and row.source is None and row.verdict is Verdict.WRONG
+    if not row.hints or not (row.origin is Origin.INTRODUCED or is_candidates):
+        return False
+    return spelling.one_line(row.hints[0]) not in told
 
 
 def label_of(report: Report) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 
 import pytest
@@ -169,3 +170,32 @@ def test_checking_ten_thousand_elements(benchmark, way):
     else:
         x = make().values["x"]
         benchmark.pedantic(gradcheck, (Waves(), x), {"fast_mode": "fast" in way}, rounds=1)
+
+
+# Slow gradcheck runs the forward twice for each input: beyond these it takes minutes, and then hours.
+MOST_SLOW = 10**4
+
+
+@pytest.mark.parametrize("side", [3, 10, 32, 100, 316, 1000])
+def test_from_ten_inputs_to_a_million(capsys, side):
+    """A right gradient, checked by each in turn: how often each runs the forward, and how long it takes."""
+    case = Waves(n=side)
+    witness, evaluations, _, x = check(case)  # warm
+    times = {"finite_difference": [], "gradcheck, fast": []}
+    for _ in range(3):
+        times["finite_difference"].append(check(case)[2])
+        passed, fast_runs, seconds = gradcheck(case, x, fast_mode=True)
+        times["gradcheck, fast"].append(seconds)
+    runs = {"finite_difference": evaluations, "gradcheck, fast": fast_runs}
+    if side**2 <= MOST_SLOW:
+        slow_passed, runs["gradcheck, slow"], seconds = gradcheck(case, x, fast_mode=False)
+        times["gradcheck, slow"] = [seconds]
+        assert slow_passed
+    own = statistics.median(times["finite_difference"])
+    with capsys.disabled():
+        print(f"\n{side**2} inputs: {witness.stance.value}")
+        for way, seconds in times.items():
+            told = statistics.median(seconds)
+            print(f"  {way}: {runs[way]} forwards, {told * 1e3:.1f} ms, ratio {told / own:.3g}")
+    assert witness.stance is Stance.AGREES
+    assert passed

@@ -35,19 +35,21 @@ class Names(dict):
 def bare_script(case):
     """Forward, backward, the hand-derived pass, and the classic cmp of every gradient, all in float32."""
     inputs = draw_inputs(case, 111111, torch.float32, torch.device("cpu"), frozenset())
+    drawn = [(name, value) for name, value in inputs.values.items() if value is not None]
 
     def run():
-        t = Names({name: value.clone().requires_grad_() for name, value in inputs.values.items()})
+        t = Names({name: value.clone().requires_grad_(name in inputs.differentiated) for name, value in drawn})
         loss = case.forward(t)
+        output = next(name for name, value in reversed(t.items()) if value is loss)
         for value in t.values():
-            if not value.is_leaf:
+            if not value.is_leaf and value.requires_grad:
                 value.retain_grad()
         loss.backward()
-        d = Names(loss=torch.ones_like(loss))
+        d = Names({output: torch.ones_like(loss)})
         with torch.no_grad():
             case.backward(t, d)
             for name, gradient in d.items():
-                if name != "loss":
+                if name != output:
                     torch.all(gradient == t[name].grad).item()
                     torch.allclose(gradient, t[name].grad)
                     (gradient - t[name].grad).abs().max().item()
@@ -113,3 +115,40 @@ def test_ratios(capsys):
     with capsys.disabled():
         for name in ("verify", "quick"):
             print(f"\n{name} / bare script: {medians[name] / medians['bare']:.2f}", file=sys.stderr)
+
+
+EVERY = [case for file in sorted((ROOT / "cases").glob("*.py")) for case in cases_of(load_file(file))]
+
+
+@pytest.mark.parametrize("case", EVERY, ids=[type(case).__name__ for case in EVERY])
+def test_every_case(capsys, case):
+    """Verification of each founding case at its own sizes, in turns with the bare script; prints the ratio."""
+    bare = bare_script(case)
+    times = {"bare": [], "verify": []}
+    for round in range(8):
+        for name, run in (("bare", bare), ("verify", lambda: verify(case))):
+            start = time.perf_counter()
+            run()
+            if round:
+                times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(one) for name, one in times.items()}
+    with capsys.disabled():
+        told = f"{medians['verify'] * 1e3:.1f} ms, {medians['verify'] / medians['bare']:.1f} bare scripts"
+        print(f"\n{type(case).__name__}: {told}", file=sys.stderr)
+
+
+def test_a_suite_of_two_hundred_small_cases(capsys):
+    """What a case takes where none is large, in time and in work of the processor; the aim is 25 ms."""
+    small = [case for case in EVERY if type(case).__name__ not in ("ThreeLayerNet", "Training")]
+    for case in small:
+        verify(case)
+    seconds, worked = [], []
+    for number in range(200):
+        start, work = time.perf_counter(), time.process_time()
+        verify(small[number % len(small)], seed=number)
+        seconds.append(time.perf_counter() - start)
+        worked.append(time.process_time() - work)
+    with capsys.disabled():
+        for what, one in (("time", seconds), ("processor", worked)):
+            told = f"mean {statistics.mean(one) * 1e3:.1f} ms, median {statistics.median(one) * 1e3:.1f} ms a case"
+            print(f"\n200 small cases, {what}: {told}", file=sys.stderr)

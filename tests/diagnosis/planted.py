@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import linecache
+import sys
+import textwrap
+from collections.abc import Iterator
+from itertools import count
+
 import torch
 
 from gradverify import Case
@@ -15,6 +22,20 @@ from gradverify.measurement import run_pass
 from gradverify.replay import replay
 from gradverify.trace import events_of, finished_by, values_of
 from gradverify.verdict import Origin
+
+_NUMBERS: Iterator[int] = count()
+
+
+def plant(case: type[Case], old: str, new: str) -> Case:
+    """A case of whose backward some text, which is there once, is replaced; it is compiled from a source of its own."""
+    source = textwrap.dedent(inspect.getsource(case.backward))
+    assert source.count(old) == 1, f"{old!r} is in the backward of {case.__name__} {source.count(old)} times"
+    source = source.replace(old, new)
+    file = f"<planted {next(_NUMBERS)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    scope = dict(vars(sys.modules[case.__module__]))
+    exec(compile(source, file, "exec"), scope)
+    return type(case.__name__, (case,), {"backward": scope["backward"]})()
 
 
 def subjects(case: Case, seed: int = 0) -> dict[str, Subject]:

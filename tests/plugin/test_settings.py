@@ -96,6 +96,39 @@ def test_partial(project, ini, arguments):
     project.run("-k", "Unfinished", *arguments).assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("ini", "mark", "arguments"),
+    [
+        (["gradverify_oracle = finite_difference"], "", []),
+        (["gradverify_oracle = scalar"], '@pytest.mark.gradverify(oracles="finite_difference")', []),
+        ([], '@pytest.mark.gradverify(oracles=["scalar"])', ["--gradverify-oracle=finite_difference"]),
+    ],
+    ids=["the ini file", "a mark over the ini file", "the command line over a mark"],
+)
+def test_oracles(project, ini, mark, arguments):
+    """Witnesses of cases and of the fixture alike."""
+    project.ini(*ini)
+    project.write(
+        models=LINEAR,
+        test_models=f"""
+import pytest
+from models import Linear
+
+{mark}
+class Own(Linear): pass
+
+{mark}
+def test_own(gradverify):
+    report = gradverify.check(Linear)
+    assert [one.oracle for one in report["W"].witnesses] == ["finite_difference"]
+""",
+    )
+    result = project.run("--gradverify-report=all", *arguments)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["gradient * finite_difference *line"])
+    assert not any("scalar" in line for line in result.outlines)
+
+
 # Right, but through float16: less precise than autograd.
 IMPRECISE = (
     LINEAR
@@ -153,6 +186,7 @@ class Mended(Linear):
         "--gradverify-report=some": "report: expected one of failed, all, none, auto, got 'some'",
         "--gradverify-format=pretzel": "unknown format 'pretzel'; did you mean *",
         "--gradverify-dtype=float31": "dtypes: 'float31' is not a floating dtype that can be verified; *",
+        "--gradverify-oracle=scaler": "oracles: there is no oracle 'scaler'; did you mean 'scalar'[?]",
         "--gradverify-seed=one": "seed: expected an integer, got 'one'",
         "--gradverify-sweep=many": "sweep: expected an integer, got 'many'",
         "--gradverify-sweep=0": "sweep: expected how many combinations of sizes to run, 1 or more; got 0",
@@ -206,7 +240,7 @@ def test_an_unknown_device_fails_its_items_and_names_it(project):
 def test_every_option_is_described_with_its_ini_key(project):
     """`pytest --help` shows both."""
     text = project.run("--help").stdout.str()
-    for name in ("report", "format", "dtype", "device", "seed", "sweep", "strict", "partial", "json"):
+    for name in ("report", "format", "dtype", "device", "seed", "oracle", "sweep", "strict", "partial", "json"):
         assert f"--gradverify-{name}" in text
         assert f"gradverify_{name} (" in text
     assert "gradverify_paths (paths)" in text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
-from gradverify.verdict import Verdict
+from gradverify.report import Comparison, Context, Details, Environment, Failure, HeatMap, Report, Row, Worst
+from gradverify.verdict import Origin, Verdict
+from gradverify.witness import Stance, Witness
 
 FILE = "cases/sample.py"
 ENVIRONMENT = Environment("0.1.0", "2.13.0", "3.11.7", "Linux", 2, {"cpu": "cpu"})
@@ -102,4 +104,14 @@ CRASHED = report(
         40,
         'Traceback (most recent call last):\n  File "cases/sample.py", line 40, in backward\nValueError: bad',
     ),
+)
+
+CONTEXT = Context(85, ("    d.X = d.logits @ t.W.T", "", "    d.W = (", "        t.X.T @ d.logits", "    )"), 87, 89)
+HEAT_MAP = HeatMap(1, (10, 1), (1, 1), tuple((value,) for value in (0.0, 1e-9, 0.5, math.inf, 0, 0, 0, 0, 0, 0)))
+DETAILED = replace(WRONG, origin=Origin.INTRODUCED, details=Details(CONTEXT, HEAT_MAP, (3, 2, 1, 0, 0, 4)))
+AGREES = Witness("finite_difference", Stance.AGREES, 2.1e-11, 40)
+DISAGREES = Witness("finite_difference", Stance.DISAGREES, 2e-12, 40, index=(3, 7), claimed=0.5, measured=1.0)
+ABSENT = Witness("complex_step", Stance.ABSENT, reason="relu is not known to be analytic (net.py:3)")
+KINKED = Witness(
+    "finite_difference", Stance.SUBGRADIENT, 1e-9, 30, "between the slopes of both sides, 0 and 1", (2,), 1.0, 0.5
 )

@@ -16,6 +16,7 @@ from gradverify.errors import UsageError
 from gradverify.render.json import SCHEMA, _plain, _read, read_json, render_json
 from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
 from gradverify.verdict import Origin, Verdict
+from gradverify.witness import Stance, Witness
 
 SAMPLES = [
     [],
@@ -79,6 +80,20 @@ rows = st.builds(
     nonfinite=st.integers(0),
     worst=st.none() | st.builds(Worst, shapes, floats, floats, optional),
     comparison=st.none() | comparisons,
+    witnesses=st.lists(
+        st.builds(
+            Witness,
+            oracle=texts,
+            stance=st.sampled_from(Stance),
+            error=floats,
+            evaluations=st.integers(0),
+            reason=texts,
+            index=st.none() | shapes,
+            claimed=floats,
+            measured=floats,
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 reports = st.builds(
     Report,
@@ -112,7 +127,7 @@ def test_the_names_are_those_of_the_documentation():
     )
     (first,) = one["rows"]
     assert {"name", "shape", "dtype", "verdict", "passed", "origin", "file", "line", "source", "hints"} <= set(first)
-    assert {"accuracy", "resolution", "coverage", "nonfinite", "worst", "comparison"} <= set(first)
+    assert {"accuracy", "resolution", "coverage", "nonfinite", "worst", "comparison", "witnesses"} <= set(first)
     assert set(first["worst"]) == {"index", "candidate", "reference", "allowed"}
     numbers = {"exact", "approximate", "maxdiff", "max_ulp", "relative_error", "differing"}
     assert numbers <= set(first["comparison"])

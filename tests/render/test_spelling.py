@@ -89,3 +89,27 @@ def test_a_long_name_keeps_its_two_ends():
 
 def test_lines_stay_lines_and_their_tabs_become_spaces():
     assert spelling.lines("a\tb\n\x1b[31mc") == ["a   b", r"\x1b[31mc"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (4.2e-9, "4.20 ns"),
+        (999.4e-9, "999 ns"),
+        (999.8e-9, "1.00 µs"),
+        (31.24e-6, "31.2 µs"),
+        (1.234e-3, "1.23 ms"),
+        (0.9996, "1.00 s"),
+        (123.4, "123 s"),
+    ],
+)
+def test_a_measured_time_has_three_digits(seconds, text):
+    assert spelling.interval(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1536 * 1024, "1.50 MiB"), (200 * 2**30, "200 GiB")],
+)
+def test_memory_is_told_in_binary_units(amount, text):
+    assert spelling.memory(amount) == text

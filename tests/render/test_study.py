@@ -23,6 +23,7 @@ RAISED = Trial(DELETED, Outcome.RAISED, named=True)
 KILLED = Trial(CONSTANT, Outcome.KILLED)
 EQUIVALENT = Trial(CONSTANT, Outcome.EQUIVALENT)
 SURVIVED = Trial(CONSTANT, Outcome.SURVIVED)
+LATE = Trial(CONSTANT, Outcome.CAUGHT, named=True, seed=2)
 
 
 def study(*trials: Trial, error: Failure | None = None) -> Study:
@@ -38,6 +39,11 @@ def study(*trials: Trial, error: Failure | None = None) -> Study:
         (
             [RAISED, KILLED, SURVIVED],
             "Relu[float32]: 2 of 3 mutants caught (1 by raising, 1 by running out of time or memory)",
+        ),
+        (
+            [CAUGHT, LATE, EQUIVALENT],
+            "Relu[float32]: 2 of 2 mutants caught, 1 of them at seeds beyond the case's own; 1 more give the same "
+            "gradients",
         ),
         ([CAUGHT, EQUIVALENT], "Relu[float32]: 1 of 1 mutant caught; 1 more give the same gradients"),
     ],
@@ -67,6 +73,15 @@ def test_every_survivor_is_shown_with_its_line_and_change():
     assert paragraphs[2:] == [
         f"survived (constant), at cases/relu.py:38\n    {SIGN.before}\n    {CONSTANT.after}\n{advice}",
         f"survived (statement deleted), at cases/relu.py:38\n    {SIGN.before}\n    (deleted)\n{advice}\n",
+    ]
+
+
+def test_what_only_another_seed_shows_is_told():
+    """It is caught, and the user hears that their own seeds would not have."""
+    assert study(CAUGHT, LATE).passed
+    assert render_study(study(CAUGHT, LATE)).split("\n\n")[2:] == [
+        f"caught at seed 2 only (constant), at cases/relu.py:38\n    {SIGN.before}\n    {CONSTANT.after}\n"
+        "    seed 0 and 1 cannot tell these apart: add 2 to `seeds`, or choose other inputs\n"
     ]
 
 
@@ -116,5 +131,6 @@ def test_json_holds_the_trials_and_their_counts():
         "outcome": "caught",
         "named": True,
         "hint": "its sign is wrong",
+        "seed": None,
     }
     assert (second["mutants"], second["error"]["message"], second["passed"]) == (0, "é", False)

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 import pytest
-from samples import CRASHED, SHAPE, WRONG, comparison, report, row
+from samples import ABSENT, AGREES, CRASHED, DISAGREES, KINKED, SHAPE, WRONG, comparison, report, row
 
 from gradverify.errors import UsageError
 from gradverify.render.table import FORMATS, Style, headline, label_of, render_table
@@ -343,3 +343,52 @@ def test_an_unknown_format_is_told_the_nearest():
 def test_the_html_formats_are_not_offered():
     """One of them does not escape names; a page of its own comes with the reports for browsers."""
     assert not [one for one in FORMATS if "html" in one]
+
+
+def test_a_column_for_each_witness():
+    """What it says and its error bar; why it says nothing stands below the table, once for all rows alike."""
+    text = render_table(report(row("W", witnesses=(AGREES, ABSENT)), row("b", witnesses=(AGREES, ABSENT)), row("c")))
+    header, _, first, *_ = text.splitlines()[2:]
+    assert header.split()[-3:] == ["finite_difference", "complex_step", "line"]
+    assert "  agrees ±2e-11        does not apply      12" in first
+    assert text.count("complex_step does not apply to W, b: relu is not known to be analytic (net.py:3)") == 1
+    assert "complex_step" not in render_table(report(row("W")))
+
+
+def test_the_column_of_an_oracle_that_gives_the_reference_of_some_rows():
+    """Says so there."""
+    rows = row("W", witnesses=(AGREES,)), row("b", witnesses=(ABSENT,))
+    lines = render_table(report(*rows)).splitlines()
+    assert "the reference" in lines[4]
+    assert "the reference" in lines[5]
+
+
+def test_a_reason_that_many_gradients_share_names_the_first():
+    """And how many more there are."""
+    text = render_table(report(*(row(f"d{number}", witnesses=(ABSENT,)) for number in range(10))))
+    assert "complex_step does not apply to d0, d1, d2, d3, d4, d5, d6, d7 and 2 more: relu " in text
+
+
+def test_a_subgradient_passes_and_is_shown():
+    """In the first line, in the table, and with the slopes of both sides below it."""
+    text = render_table(report(row("W"), row("b", verdict=Verdict.SUBGRADIENT, witnesses=(KINKED,))))
+    assert "2 of 2 gradients right, 1 subgradient" in text.splitlines()[0]
+    assert "subgradient ±1e-09" in text
+    assert "b: finite_difference finds a kink at [2]: 1 claimed, 0.5 ± 1.0e-09 measured (between the slopes of" in text
+
+
+def test_a_dispute_is_told_in_the_first_line():
+    """And not twice; beside other failures the word is neither."""
+    hints = ("autograd stands alone: scalar says what the candidate says", "scalar sides with the candidate: ...")
+    disputed = failing(Verdict.DISPUTED, hints=hints, origin=Origin.INTRODUCED)
+    assert headline(report(disputed)) == (
+        "Sample[float32]: 1 of 1 gradient disputed; first: W (disputed) where autograd stands alone: scalar says what "
+        "the candidate says, at cases/sample.py:12"
+    )
+    assert " 2 of 2 gradients failed; first: " in headline(report(disputed, WRONG))
+
+
+def test_a_witness_against_a_wrong_gradient_is_quoted():
+    """With the element and the numbers."""
+    text = render_table(report(dataclasses.replace(WRONG, witnesses=(DISAGREES,))))
+    assert "    witness: finite_difference disagrees at [3, 7]: 0.5 claimed, 1 ± 2.0e-12 measured" in text

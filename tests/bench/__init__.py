@@ -1,0 +1,1 @@
+"""Tests of what times the passes of a case."""

@@ -1,0 +1,1 @@
+"""Every rule of diagnosis, with planted mistakes and near misses."""
