@@ -128,13 +128,12 @@ def _anatomy(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
 
 
 def _read_fields(kind: Any, values: dict[str, Any], path: str) -> Any:
-    # A key that this version does not know comes from a later one, and is left out.
-    known = {}
-    for name, annotation, is_optional in _fields_of(kind):
-        if name in values:
-            known[name] = _read(annotation, values[name], f"{path}.{name}")
-        elif not is_optional:
+    fields = _fields_of(kind)
+    for name, _, is_optional in fields:
+        if name not in values and not is_optional:
             raise UsageError(f"{path} has no `{name}`; was the file edited?")
+    # A key that this version does not know comes from a later one, and is left out.
+    known = {name: _read(each, values[name], f"{path}.{name}") for name, each, _ in fields if name in values}
     return kind(**known)
 
 
