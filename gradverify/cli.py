@@ -10,11 +10,11 @@ from argparse import Action, ArgumentParser
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from gradverify.commands import bench, diff, listing, mutate, report, run
+from gradverify.commands import bench, diff, graph, listing, mutate, report, run
 from gradverify.commands.command import ExitCode
 from gradverify.errors import GradverifyError, UsageError
 
-_COMMANDS = (run.COMMAND, listing.COMMAND, mutate.COMMAND, bench.COMMAND, report.COMMAND, diff.COMMAND)
+_COMMANDS = (run.COMMAND, listing.COMMAND, mutate.COMMAND, bench.COMMAND, graph.COMMAND, report.COMMAND, diff.COMMAND)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,8 @@ from gradverify.verdict import Origin
 
 # A tensor used in so many places (the weight of a recurrent net) says little about what is near it.
 _HUB = 8
+# An input that is used so often is mentioned where it is used this many levels after its first use.
+_MENTIONED, _REACH = 3, 3
 
 
 def fold(graph: Graph, limit: int) -> Graph:
@@ -26,6 +28,28 @@ def fold(graph: Graph, limit: int) -> Graph:
     if len(graph.nodes) > limit:
         graph = _grouped(graph, _kept(graph, max(limit // 2, 1)))
     return graph
+
+
+def with_mentions(graph: Graph) -> Graph:
+    """An input that is used in many places is mentioned at the later ones, instead of a line across the drawing."""
+    sources, targets = _neighbours(graph)
+    levels = levels_of(graph)
+    nodes: list[Node] = []
+    mentions: dict[str, list[Node]] = {}
+    edges = {(edge.source, edge.target): edge for edge in graph.edges}
+    for node in graph.nodes:
+        near = levels[node.id] + _REACH
+        far = [target for target in targets[node.id] if levels[target] > near] if not sources[node.id] else []
+        if len(targets[node.id]) < _MENTIONED:
+            continue
+        for target in far:
+            mention = dataclasses.replace(node, id=f"{node.id}m{len(mentions.get(target, ()))}{target}")
+            mentions.setdefault(target, []).append(dataclasses.replace(mention, kind=Kind.MENTION))
+            edge = edges.pop((node.id, target))
+            edges[mention.id, target] = dataclasses.replace(edge, source=mention.id)
+    for node in graph.nodes:
+        nodes += [*mentions.get(node.id, ()), node]
+    return dataclasses.replace(graph, nodes=tuple(nodes), edges=tuple(edges.values()))
 
 
 def levels_of(graph: Graph) -> dict[str, int]:
@@ -112,7 +136,10 @@ def _kept(graph: Graph, limit: int) -> set[str]:
     spread((node for node in failing if node.origin is Origin.INTRODUCED), limit // 2)
     spread((node for node in failing if node.origin is None), limit // 2)
     spread((node for node in reversed(graph.nodes) if node.kind is Kind.OUTPUT), limit * 3 // 4)
-    spread(graph.nodes, limit)
+    levels = levels_of(graph)
+    for node in sorted(graph.nodes, key=lambda one: levels[one.id]):
+        if len(kept) < limit:
+            kept.add(node.id)
     return kept
 
 
@@ -148,11 +175,14 @@ def _group(name: str, members: Sequence[Node]) -> Node:
     size = count(lambda _: True)
     failing = [node for node in members if node.passed is False]
     inherited = [node for node in failing if node.origin is Origin.INHERITED]
-    tensors = all(node.kind is not Kind.OPERATION for node in members)
-    label = f"{size} more {'tensors' if tensors else 'nodes'}"
+    kinds = {
+        "operations" if one.kind is Kind.OPERATION else "tensors" if one.data is None else "values" for one in members
+    }
+    label = f"{size} more {kinds.pop() if len(kinds) == 1 else 'nodes'}"
     if failing:
+        amount = sum(node.size for node in failing)
         told = "inherited" if len(inherited) == len(failing) else "not right"
-        label += f", {sum(node.size for node in failing)} {told}"
+        label += f", {'all' if amount == size else amount} {told}"
     return Node(
         name,
         label,
@@ -161,6 +191,12 @@ def _group(name: str, members: Sequence[Node]) -> Node:
         origin=Origin.INHERITED if inherited else None,
         size=size,
     )
+
+
+def _noun(node: Node) -> str:
+    if node.kind is Kind.OPERATION:
+        return "operations"
+    return "tensors" if node.data is None else "values"
 
 
 def _redirected(edges: Iterable[Edge], into: dict[str, str]) -> tuple[Edge, ...]:

@@ -16,6 +16,7 @@ class Kind(str, Enum):
     OUTPUT = "output"
     OPERATION = "operation"
     GROUP = "group"  # several nodes that are drawn as one
+    MENTION = "mention"  # a node that is drawn elsewhere, near another use of it
 
     def __str__(self) -> str:
         return str(self.value)

@@ -109,7 +109,8 @@ def map_errors(candidate: Tensor, reference: Tensor) -> HeatMap | None:
 def count_ulps(candidate: Tensor, reference: Tensor) -> tuple[int, ...]:
     """How many elements are 0 ulps apart, 1, 2 to 3, 4 to 7, and so on, up to the last size that occurs."""
     counts = torch.zeros(_BINS, dtype=torch.int64, device=reference.device)
-    left, right = (one.detach().reshape(-1) for one in (candidate, reference))
+    # The bits of a lazily negated tensor are not its values.
+    left, right = (one.detach().reshape(-1).resolve_neg() for one in (candidate, reference))
     for start in range(0, left.numel(), _PIECE):
         pair = left[start : start + _PIECE], right[start : start + _PIECE]
         finite = pair[0].isfinite() & pair[1].isfinite()

@@ -91,7 +91,8 @@ def build_graph(
             error_norm=error_norms.get(name),
         )
         nodes.append(_judged(told, judged[name]) if name in judged else told)
-    return fold(Graph(tuple(nodes), tuple(_inherited(nodes, walk.edges)), tuple(omitted)), _LARGEST)
+    graph = Graph(tuple(nodes), tuple(_inherited(nodes, walk.edges)), tuple(omitted))
+    return graph if len(nodes) <= _LARGEST else fold(graph, _LARGEST)
 
 
 def _judged(node: Node, row: Row) -> Node:
@@ -137,12 +138,18 @@ class _Walk:
 
     def _resolve(self, place: _Place, consumer: Step) -> _Place:
         """The place that a consumer uses, behind what only copies it."""
-        while place not in self._named and _is_copy(place, consumer):
+        while place not in self._named and (_is_copy(place, consumer) or self._is_converted(place)):
             following = _sources(place[0])
             if len(following) != 1:
-                break
+                break  # what starts the computation, for one
             place = following[0]
         return place
+
+    def _is_converted(self, place: _Place) -> bool:
+        """Whether it is a parameter that the case keeps, at the precision of the pass: nobody wrote that step."""
+        while place not in self._named and _base(place[0]) == "ToCopy":
+            place = _sources(place[0])[0]
+        return place not in self._named and hasattr(place[0], "variable")
 
     def _known(self, place: _Place) -> str | None:
         return self._ids.get(place) or (None if place in self._named else self._ids.get(place[0]))

@@ -45,7 +45,7 @@ class Browser:
 
     Attributes:
         messages: every error, warning, violation and log line of the page.
-        requests: every address that it asked for.
+        requests: every address that it asked for, but for what its own policy kept from being sent.
         dialogs: every alert, confirmation or prompt.
     """
 
@@ -53,6 +53,7 @@ class Browser:
         self.messages: list[str] = []
         self.requests: list[str] = []
         self.dialogs: list[str] = []
+        self._addresses: dict[str, str] = {}
         self._number = 0
         self._events: list[dict[str, Any]] = []
         self._pending = b""
@@ -113,6 +114,11 @@ class Browser:
         self._call("Input.dispatchKeyEvent", type="keyDown", **about, **typed)
         self._call("Input.dispatchKeyEvent", type="keyUp", **about)
 
+    def accessible_names(self) -> list[str]:
+        """What a screen reader would name, which is known without running anything in the page."""
+        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
+        return [node["name"]["value"] for node in nodes if not node["ignored"] and node.get("name")]
+
     def screenshot(self, file: Path, *, whole: bool = True) -> None:
         """Write a picture of the page."""
         found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
@@ -152,6 +158,9 @@ class Browser:
     def _keep(self, method: str, details: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
             self.requests.append(details["request"]["url"])
+            self._addresses[details["requestId"]] = details["request"]["url"]
+        elif method == "Network.loadingFailed" and details.get("blockedReason") == "csp":
+            self.requests.remove(self._addresses[details["requestId"]])
         elif method == "Log.entryAdded":
             self.messages.append(f"{details['entry']['level']}: {details['entry']['text']}")
         elif method == "Runtime.consoleAPICalled":

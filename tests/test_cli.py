@@ -13,6 +13,7 @@ import pytest
 import gradverify
 from gradverify import verification
 from gradverify.cli import main
+from gradverify.render.html import render_html
 from gradverify.render.json import read_json
 from gradverify.verdict import Verdict
 
@@ -637,3 +638,44 @@ def test_a_case_that_raises_at_other_sizes_is_told_how_to_refuse_them(gradverify
     assert code == 1
     assert "Square[n=33-float32]: backward raised AssertionError" in out
     assert "note: sweep: if these sizes do not fit each other, say so" in err
+
+
+def test_the_page_shows_what_the_run_found(write, gradverify_cli):
+    """Everything, whatever is printed; and the JSON of the same run gives the same page."""
+    write("cases/a.py", SQUARE)
+    write("cases/b.py", WRONG)
+    code, _, err = gradverify_cli("run", "--html", "page.html", "--json", "out.json", "--report", "none")
+    assert (code, err) == (1, "")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "1 of 2 cases failed" in page
+    assert page.index("Wrong[float32]</h2>") < page.index("Square[float32]</h2>")
+    assert page.count("<article") == 1
+    assert page.count('class="gv-graph"') == 2
+    environment, reports = read_json(Path("out.json").read_text(encoding="utf-8"))
+    assert render_html(reports, environment) == page
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_runs(write, gradverify_cli):
+    write("cases/a.py", TALKING)
+    for command in ("run", "mutate", "bench"):
+        code, out, err = gradverify_cli(command, "--html", "nowhere/page.html")
+        assert (code, out) == (4, "")
+        assert err.startswith("gradverify: nowhere/page.html cannot be written: there is no folder ")
+
+
+def test_the_page_of_an_interrupted_run_shows_what_has_run(write, gradverify_cli):
+    write("cases/a.py", SQUARE)
+    write("cases/b.py", INTERRUPTED)
+    assert gradverify_cli("run", "--html", "page.html")[0] == 2
+    assert "The case passed" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_benchmarks_holds_every_pass(write, gradverify_cli):
+    """And why a case was not timed."""
+    write("cases/a.py", SQUARE)
+    write("cases/b.py", WRONG)
+    assert gradverify_cli("bench", "--html", "page.html")[0] == 1
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "1 timed, 1 not timed" in page
+    assert page.index("Wrong[float32]</h2>") < page.index("Square[float32]</h2>")
+    assert page.count("<tr data-verdict=") == 2

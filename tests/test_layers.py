@@ -32,7 +32,7 @@ FLOORS = (
         "scalar.*",
     ),
     ("errors", "judge", "signature", "magnitude", "graph"),
-    ("settings", "trace", "capture", "report", "spacing", "folding", "artifact", "selection", "script"),
+    ("settings", "trace", "capture", "report", "spacing", "folding", "scalar_graph", "artifact", "selection", "script"),
     ("case", "changes", "tally", "misfit", "importer", "study", "timing"),
     ("comparison", "scaling"),
     ("render", "render.*", "scope", "targets", "rewriting", "function_case"),
@@ -52,7 +52,12 @@ FLOORS = (
 )
 
 # A report that prints itself, also in a notebook, is worth an import upwards, inside a function.
-EXCEPTIONS = {("report", "render.table"), ("report", "render.fragment")}
+EXCEPTIONS = {
+    ("report", "render.table"),
+    ("report", "render.fragment"),
+    ("scalar.graph", "render.graph"),
+    ("scalar.graph", "scalar_graph"),
+}
 
 FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 

@@ -162,6 +162,19 @@ def test_json_holds_every_mutant_and_what_became_of_it(write, mutate):
     assert (wrong["passed"], wrong["trials"], wrong["error"]["kind"]) == (False, [], "NotSound")
 
 
+def test_the_page_holds_every_mutant(write, mutate):
+    """The one that survived has a card of its own."""
+    write("cases/ones.py", ONES)
+    mutate("cases", "--html", "page.html")
+    with open("page.html", encoding="utf-8") as file:
+        page = file.read()
+    assert "6 of 7 mutants caught" in page
+    assert page.count("<tr data-verdict=") == 7
+    (card,) = page.split("<article")[1:]
+    assert "cases/ones.py:16" in card
+    assert "d.x = 2 / t.x" in card
+
+
 def test_what_a_case_prints_is_kept_out_of_the_results(write, mutate):
     """It goes to stderr, a line for each time it runs."""
     write("cases/talking.py", TALKING)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gradverify.artifact import check_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, failure_of, foreign_code
-from gradverify.commands.output import JSON, add_format_argument
+from gradverify.commands.output import JSON, add_format_argument, add_html_argument
 from gradverify.commands.overrides import overrides_of, parse_seed
 from gradverify.commands.plan import (
     Planned,
@@ -64,6 +64,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_format_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write every number to this file too")
+    add_html_argument(parser)
     parser.add_argument(
         "--plot", metavar="FILE", help="draw time and memory against size to this file (.png, .svg, .pdf; [plots])"
     )
@@ -77,7 +78,7 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.plot):
+    for file in (options.json, options.html, options.plot):
         if file is not None:
             check_writable(file)
     if options.plot is not None:
@@ -175,6 +176,11 @@ def _write(benchmarks: Sequence[Benchmark], environment: Environment, options: N
     try:
         if options.json is not None:
             write_whole(options.json, document)
+        if options.html is not None:
+            # Imported only here: its templates are of no use to who asks for no page.
+            from gradverify.render.html_timing import render_benchmarks_html
+
+            write_whole(options.html, render_benchmarks_html(benchmarks, environment))
         if options.plot is not None and series_of(benchmarks):
             write_whole(options.plot, render_plot(benchmarks, options.plot))
         elif options.plot is not None:

@@ -55,7 +55,8 @@ class Card:
 
 def write_card(node: Node) -> Card:
     """What to write in a node."""
-    title = spelling.name(node.label, _WIDEST) if node.label else ""
+    # What a group says is our own text, and short.
+    title = node.label if node.kind is Kind.GROUP else spelling.name(node.label, _WIDEST) if node.label else ""
     operation = spelling.name(node.operation, _WIDEST) if node.operation else ""
     verdict = str(node.verdict) if node.verdict else ""
     if node.data is not None:

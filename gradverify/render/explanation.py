@@ -99,9 +99,13 @@ def _explain(row: Row) -> str:
     if row.worst is not None and (row.verdict is Verdict.INCONCLUSIVE or not _is_allowed(row.worst)):
         parts.append(f"{_INDENT}{_spell_worst(row.worst)}")
     parts += [f"{_INDENT}hint: {spelling.one_line(hint)}" for hint in row.hints]
-    against = [str(one) for one in row.witnesses if one.stance is Stance.DISAGREES and str(one) not in row.hints]
-    parts += [f"{_INDENT}witness: {spelling.one_line(told)}" for told in against]
+    parts += [f"{_INDENT}witness: {spelling.one_line(told)}" for told in witnesses_against(row)]
     return "\n".join(parts)
+
+
+def witnesses_against(row: Row) -> list[str]:
+    """What the witnesses say who disagree with a gradient, as far as its hints do not say so."""
+    return [str(one) for one in row.witnesses if one.stance is Stance.DISAGREES and str(one) not in row.hints]
 
 
 def explain_failure(failure: Failure) -> str:

@@ -6,25 +6,34 @@ Every name in it may be anybody's text. All of it is escaped; the SVG has no scr
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from gradverify.folding import fold
+from gradverify.folding import fold, with_mentions
 from gradverify.graph import Edge, Graph, Kind, Node
 from gradverify.render import spelling
 from gradverify.render.card import Card, Tone, write_card
-from gradverify.render.layout import Engine, lay_out
+from gradverify.render.layout import AFTER, Engine, lay_out
 from gradverify.render.plane import Path, Point, Size
 from gradverify.verdict import Origin
 
 # More nodes than this are not read on a screen: larger graphs are folded.
-LIMIT = 120
+LIMIT = 100
+
+# What is drawn with its title alone.
+_SMALL = (Kind.OPERATION, Kind.MENTION)
 
 # In pixels. A character of a monospaced font is 0.6 of its size wide, a little more in some.
 _FONT, _CHARACTER, _LINE = 12, 7.3, 17
 _PADDING, _STRIPE, _RING, _MARGIN = 10, 5, 5, 16
 _ARROW = 7.0
+_AROUND_LABEL = 24
+# Narrower drawings leave no room for their title.
+_NARROWEST = 420
+# A title that is as wide as the drawing would be scrolled away with it.
+_LONGEST_LINE = 120
 
 _LIGHT = {
     "paper": "#ffffff",
@@ -74,8 +83,8 @@ def _style() -> str:
         *(stroke(name, name) for name in ("frame", "line")),
         ".gv-graph .gv-head{fill:var(--gv-line)}",
         ".gv-graph .gv-path{stroke:var(--gv-bad)}",
+        ".gv-graph .gv-doubt-frame{stroke:var(--gv-doubt)}",
         ".gv-graph .gv-path-head{fill:var(--gv-bad)}",
-        ".gv-graph .gv-halo{stroke:var(--gv-paper)}",
     ]
     return "\n".join(rules)
 
@@ -96,15 +105,18 @@ def render_svg(
         engine: what finds the places; None takes the best that is installed.
         embedded: leave the style to the page around, which has `STYLE` once.
     """
-    graph = fold(graph, max(limit, 1))
+    graph = with_mentions(fold(graph, max(limit, 1)))
     cards = {node.id: write_card(node) for node in graph.nodes}
     sizes = {node.id: _size(node, cards[node.id]) for node in graph.nodes}
-    layout = lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges], engine)
-    heading = spelling.one_line(title) if title else ""
+    labels = max((_width(edge.label) for edge in graph.edges if edge.label), default=0.0)
+    after = max(AFTER, labels + _AROUND_LABEL) if labels else AFTER
+    layout = lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges], engine, after=after)
     keys = list(_legend(graph))
-    top = _MARGIN + (26 if heading else 0)
     legend_width = sum(_width(text) + 34 for _, text in keys)
-    width = max(layout.size.width, legend_width, _width(heading) * 1.1) + 2 * _MARGIN
+    width = max(layout.size.width, legend_width, _NARROWEST) + 2 * _MARGIN
+    columns = min(int((width - 2 * _MARGIN) / (1.1 * _CHARACTER)), _LONGEST_LINE)
+    heading = textwrap.wrap(spelling.one_line(title), columns) if title else []
+    top = _MARGIN + 18 * len(heading) + (8 if heading else 0)
     bottom = top + layout.size.height + _MARGIN
     notes = _notes(graph)
     height = bottom + (20 if keys else 0) + 18 * len(notes) + (8 if keys or notes else 0)
@@ -112,13 +124,13 @@ def render_svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="gv-graph" role="img" width="{_n(width)}" '
         f'height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}" font-size="{_FONT}" '
         f"font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace\">",
-        f"<title>{_text(heading or 'The computation, from its inputs to its outputs')}</title>",
+        f"<title>{_text(' '.join(heading) or 'The computation, from its inputs to its outputs')}</title>",
     ]
     if not embedded:
         parts.append(f"<style>\n{STYLE}\n</style>")
     parts.append(f'<rect class="gv-paper" width="{_n(width)}" height="{_n(height)}" fill="{_LIGHT["paper"]}"/>')
-    if heading:
-        parts.append(_label(_MARGIN, _MARGIN + 10, heading, "ink", bold=True, size=13))
+    for number, line in enumerate(heading):
+        parts.append(_label(_MARGIN, _MARGIN + 10 + 18 * number, line, "ink", bold=True, size=13))
     parts.append(f'<g transform="translate({_MARGIN} {_n(top)})">')
     # Inherited paths lie on top of the others.
     for edge in sorted(graph.edges, key=lambda one: one.inherited):
@@ -146,11 +158,12 @@ def render_dot(graph: Graph, *, title: str = "", limit: int | None = None) -> st
         limit: how many nodes to write; None for all of them.
     """
     graph = graph if limit is None else fold(graph, max(limit, 1))
+    heading = "".join(f"{_quoted(line)}\\l" for line in textwrap.wrap(title, _LONGEST_LINE))
     font = 'fontname="DejaVu Sans Mono, Menlo, Consolas, monospace"'
     lines = [
         "digraph {",
         f'  rankdir=LR; bgcolor="{_LIGHT["paper"]}"; nodesep=0.3; ranksep=0.6; charset="UTF-8"',
-        f'  graph [{font}, fontsize=13, labelloc=t, labeljust=l, label="{_quoted(title)}"]',
+        f'  graph [{font}, fontsize=13, labelloc=t, labeljust=l, label="{heading}"]',
         f'  node [shape=box, style="rounded,filled", {font}, fontsize=11, fillcolor="{_LIGHT["card"]}", '
         f'color="{_LIGHT["frame"]}", fontcolor="{_LIGHT["ink"]}", margin="0.14,0.08"]',
         f'  edge [color="{_LIGHT["line"]}", {font}, fontsize=9, fontcolor="{_LIGHT["faint"]}", arrowsize=0.7]',
@@ -167,21 +180,20 @@ def _attributes(node: Node, card: Card) -> str:
     label = [" ".join(part for part in (card.title, f"({card.aside})" if card.aside else "") if part)]
     label += [f"{name} {value}" for name, value in card.facts]
     label += card.footnotes
-    shown = [f'label="{_lines(label)}"']
-    shown.append(f'tooltip="{_quoted(card.whole)}"')
+    shown = {"label": _lines(label), "tooltip": _quoted(card.whole)}
     if node.kind is Kind.OPERATION:
-        shown += ["shape=box", f'fontcolor="{_LIGHT["faint"]}"', 'margin="0.08,0.03"', "height=0.3", "width=0.3"]
+        shown.update(fontcolor=_LIGHT["faint"], margin="0.08,0.03", height="0.3", width="0.3")
     elif node.kind is Kind.INPUT:
-        shown.append(f'fillcolor="{_LIGHT["input"]}"')
+        shown["fillcolor"] = _LIGHT["input"]
     elif node.kind is Kind.GROUP:
-        shown.append('style="rounded,dashed"')
+        shown["style"] = "rounded,filled,dashed"
     if card.tone is not Tone.NONE:
-        shown.append(f'color="{_LIGHT[card.tone]}"')
+        shown["color"] = _LIGHT[card.tone]
     if card.tone is Tone.BAD and node.origin is not Origin.INHERITED:
-        shown.append(f'fillcolor="{_LIGHT["bad-card"]}"')
+        shown["fillcolor"] = _LIGHT["bad-card"]
     if node.origin is Origin.INTRODUCED:
-        shown += ["peripheries=2", "penwidth=2.5"]
-    return ", ".join(shown)
+        shown.update(peripheries="2", penwidth="2.5")
+    return ", ".join(f'{name}="{value}"' for name, value in shown.items())
 
 
 def _lines(lines: Sequence[str]) -> str:
@@ -195,7 +207,7 @@ def _quoted(text: str) -> str:
 
 
 def _size(node: Node, card: Card) -> Size:
-    if node.kind is Kind.OPERATION:
+    if node.kind in _SMALL:
         return Size(max(_width(card.title) + 16, 26), 24)
     widest = max(
         [
@@ -220,15 +232,19 @@ def _width(text: str) -> float:
 def _node(node: Node, card: Card, centre: Point, size: Size, on_path: bool) -> Iterator[str]:
     left, top = centre.x - size.width / 2, centre.y - size.height / 2
     yield f"<g><title>{_text(card.whole)}</title>"
-    if node.kind is Kind.OPERATION:
+    if node.kind in _SMALL:
         frame = ("path", _LIGHT["bad"]) if on_path else ("frame", _LIGHT["frame"])
-        yield _box(left, top, size, "card", frame, radius=12)
-        yield _label(centre.x, centre.y + 4, card.title, "faint", anchor="middle")
+        is_mention = node.kind is Kind.MENTION
+        yield _box(left, top, size, "input" if is_mention else "card", frame, radius=4 if is_mention else 12)
+        yield _label(centre.x, centre.y + 4, card.title, "ink" if is_mention else "faint", anchor="middle")
         yield "</g>"
         return
     bad = card.tone is Tone.BAD
     fill = "bad-card" if bad and node.origin is not Origin.INHERITED else "input" if node.kind is Kind.INPUT else "card"
-    frame = ("path", _LIGHT["bad"]) if bad else ("frame", _LIGHT["frame"])
+    doubt = card.tone is Tone.DOUBT and node.passed is False
+    frame = (
+        ("path", _LIGHT["bad"]) if bad else ("doubt-frame", _LIGHT["doubt"]) if doubt else ("frame", _LIGHT["frame"])
+    )
     if node.origin is Origin.INTRODUCED:
         yield _box(left, top, size, "", frame, radius=10, thickness=2.5)
         left, top, size = left + _RING, top + _RING, Size(size.width - 2 * _RING, size.height - 2 * _RING)
@@ -279,16 +295,17 @@ def _edge_labels(edges: Sequence[Edge], paths: dict[tuple[str, str], Path]) -> I
     for edge in edges:
         if edge.label:
             middle = paths[edge.source, edge.target].middle
+            width = _width(edge.label) * 10 / _FONT + 4
             yield (
-                f'<text class="gv-faint gv-halo" x="{_n(middle.x)}" y="{_n(middle.y + 3)}" text-anchor="middle" '
-                f'font-size="10" fill="{_LIGHT["faint"]}" stroke="{_LIGHT["paper"]}" stroke-width="4" '
-                f'stroke-linejoin="round" paint-order="stroke">{_text(edge.label)}</text>'
+                f'<rect class="gv-paper" fill="{_LIGHT["paper"]}" x="{_n(middle.x - width / 2)}" '
+                f'y="{_n(middle.y - 6)}" width="{_n(width)}" height="12"/>'
             )
+            yield _label(middle.x, middle.y + 3.5, spelling.one_line(edge.label), "faint", anchor="middle", size=10)
 
 
 def _legend(graph: Graph) -> Iterator[tuple[str, str]]:
     """What the colours and lines mean, as far as they are there."""
-    tones = {write_card(node).tone for node in graph.nodes if node.kind is not Kind.OPERATION}
+    tones = {write_card(node).tone for node in graph.nodes if node.kind not in _SMALL}
     for tone, text in (
         (Tone.GOOD, "right"),
         (Tone.DOUBT, "imprecise or undecided"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
+from textwrap import dedent
 
 from gradverify.location import shorten
 from gradverify.render import spelling
-from gradverify.render.explanation import explain_failure, tell
+from gradverify.render.explanation import explain_failure, explain_witnesses, tell, witnesses_against
 from gradverify.render.graph import render_svg
 from gradverify.render.page import (
     Card,
@@ -32,13 +34,18 @@ from gradverify.report import Context, Environment, Report, Row
 from gradverify.verdict import Origin, Verdict
 
 # Nobody reads more errors with their pictures than this, and the page would open slowly; the others have their lines.
-_MOST_CARDS = 80
-# Characters of all drawings together: those of the first cases, which are the ones that failed.
-_MOST_DRAWN = 250_000
+_MOST_CARDS = 60
+# Characters of all drawings together: those of the first cases, which are the ones that failed. The lines of the tables
+# take from it, so that a thousand gradients leave a quarter.
+_MOST_DRAWN, _ROOM_OF_A_LINE = 200_000, 150
+# Fewer characters than this are no drawing of anything.
+_LEAST_DRAWN = 3_000
 # Nor a list of more than this.
 MOST_ENTRIES = 30
 # A case of so many cases is opened by itself if it failed.
 MOST_OPEN = 12
+# What is not finite sorts as this.
+_LARGEST = 1e308
 # Longer texts (a hint that quotes a table of numbers) are cut.
 _LONGEST_TEXT = 600
 
@@ -51,6 +58,7 @@ _COLUMNS = (
     *map(Column, ("max diff", "max ulp")),
     Column("ulps", "text"),
     *map(Column, ("accuracy", "resolution", "coverage", "nonfinite")),
+    Column("witnesses", "text"),
     Column("line", "code"),
 )
 
@@ -61,8 +69,12 @@ _GLOSSARY = (
     ("ulps", "how many elements are off by 0, 1, 2 to 3, 4 to 7 ... units in the last place, 2^16 and more last"),
     ("accuracy", "the error, in units of that of autograd at the working precision: 1 is as accurate"),
     ("resolution", "the smallest relative error that would have been noticed"),
+    ("witnesses", "what each further oracle says of the gradient"),
     ("coverage", "the share of the elements that are large enough for an error of their own size to be noticed"),
 )
+
+# Why a gradient fails whose verdict does not.
+_STRICT = {Verdict.IMPRECISE: ("it fails because `strict` is set",)}
 
 _TONES = {
     Verdict.EXACT: Tone.GOOD,
@@ -181,15 +193,14 @@ def _entries(reports: Sequence[Report], anchors: dict[int, str]) -> tuple[Entry,
 def _draw(reports: Sequence[Report]) -> dict[int, str]:
     """The graphs, by the number of their report, as long as there is room."""
     drawings: dict[int, str] = {}
-    room = _MOST_DRAWN
+    room = _MOST_DRAWN - _ROOM_OF_A_LINE * sum(len(report.rows) for report in reports)
     for number, report in enumerate(reports):
-        if report.graph is None:
+        if report.graph is None or room < _LEAST_DRAWN:
             continue
         drawing = render_svg(report.graph, embedded=True)
-        room -= len(drawing)
-        if room < 0:
-            break
-        drawings[number] = drawing
+        if len(drawing) <= room:
+            drawings[number] = drawing
+            room -= len(drawing)
     return drawings
 
 
@@ -197,10 +208,14 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
     label = label_of(report)
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
+    notes += [clip(line) for line in explain_witnesses(report.rows).splitlines()]
     if inherited:
-        names = ", ".join(spelling.name(row.name) for row in inherited[:MOST_ENTRIES])
-        more = f" and {len(inherited) - MOST_ENTRIES} more" if len(inherited) > MOST_ENTRIES else ""
-        notes.insert(0, f"Inherited, and right once what comes before is: {names}{more}")
+        notes.insert(0, f"Inherited, and right once what comes before is: {_names(inherited)}")
+    left_out = [row for row in report.failed_rows if row.origin is not Origin.INHERITED and id(row) not in anchors]
+    if left_out:
+        notes.append(f"To keep this page small, the table alone tells of {_names(left_out)}")
+    if report.graph is not None and not drawing and not report.passed:
+        notes.append("To keep this page small, its graph is left out; `gradverify graph` draws it")
     rows = [*report.failed_rows, *(row for row in report.rows if row.passed)]
     return Section(
         label=label,
@@ -208,13 +223,18 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
         tone=Tone.GOOD if report.passed else Tone.BAD,
         setting=setting_of(report),
         story="" if report.rows else clip(headline(report).removeprefix(f"{label}: ")),
-        traceback="" if report.error is None else explain_failure(report.error),
+        traceback="" if report.error is None else dedent(explain_failure(report.error)),
         cards=tuple(_card(row, anchors[id(row)]) for row in rows if id(row) in anchors),
         notes=tuple(notes),
         tables=(_table(report, rows, anchors),) if rows else (),
         drawing=drawing,
         is_open=is_open,
     )
+
+
+def _names(rows: Sequence[Row]) -> str:
+    names = ", ".join(spelling.name(row.name) for row in rows[:MOST_ENTRIES])
+    return names if len(rows) <= MOST_ENTRIES else f"{names} and {len(rows) - MOST_ENTRIES} more"
 
 
 def _outcome(report: Report) -> str:
@@ -241,7 +261,7 @@ def _card(row: Row, anchor: str) -> Card:
         sentence=row.verdict.sentence,
         place=place_of(row.file, row.line),
         source=_source(row, None if details is None else details.context),
-        hints=tuple(clip(hint) for hint in row.hints),
+        hints=tuple(clip(hint) for hint in (*row.hints, *_STRICT.get(row.verdict, ()), *witnesses_against(row))),
         facts=tuple(_evidence(row)),
         heat_map=heat_map,
         histogram=histogram,
@@ -314,6 +334,7 @@ def _cells(row: Row, report: Report, link: str | None, one_file: bool) -> tuple[
         _number(row.resolution, spelling.number),
         _number(row.coverage, spelling.share),
         Cell(str(row.nonfinite) if row.nonfinite else ""),
+        Cell(", ".join(f"{spelling.one_line(one.oracle)} {one.stance}" for one in row.witnesses)),
         Cell(line),
     )
 
@@ -325,4 +346,6 @@ def _bars(ulps: tuple[int, ...] | None) -> Cell:
 
 
 def _number(value: float | None, spell: Callable[[float], str]) -> Cell:
-    return Cell("") if value is None else Cell(spell(value), order=value)
+    if value is None:
+        return Cell("")
+    return Cell(spell(value), order=value if math.isfinite(value) else _LARGEST)

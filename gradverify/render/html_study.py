@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from textwrap import dedent
 
 from gradverify.mutants import Kind
 from gradverify.render import spelling
@@ -106,7 +107,7 @@ def _section(study: Study, anchors: dict[int, str], *, is_open: bool) -> Section
         tone=Tone.GOOD if study.passed else Tone.BAD,
         setting=spelling.one_line(" · ".join(part for part in (sizes, devices, seeds) if part) or "-"),
         story="" if study.error is None else clip(outcome),
-        traceback="" if study.error is None else explain_failure(study.error),
+        traceback="" if study.error is None else dedent(explain_failure(study.error)),
         cards=tuple(_card(study, trial, anchors[id(trial)]) for trial in study.survivors),
         tables=(_kinds(study), _trials(label, trials, anchors)) if trials else (),
         is_open=is_open,

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import networkx  # type: ignore[import-untyped]  # its stubs are a package of their own
-
 from gradverify.render.plane import Edges, Layout, Path, Point, Size
 
 # Sweeps to and fro; on the graphs of the founding cases nothing that can be seen changed after them.
 _ORDERING, _PLACING = 8, 25
-# What pulls a place: the far end of a long edge more than a box, so that it runs straight, and a box that starts the
-# computation less, so that the way through it does.
-_STRAIGHTNESS, _ASIDE = 4.0, 0.1
+# How much a bend of a long edge weighs against one between two boxes, so that long edges run straight.
+_STRAIGHTNESS = 4.0
+# How much a place insists on staying where it is, if it is to stay.
+_FIRM = 1e6
 # What an edge takes up that passes a box.
 _PASSING = Size(0.0, 4.0)
 
@@ -53,6 +52,9 @@ def lay_out_in_layers(sizes: Mapping[str, Size], edges: Edges, *, beside: float,
 
 def _levels(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
     """The layer of every box; one that uses nothing is moved next to where it is used first."""
+    # Imported only here: it takes longer than the rest of the command line together.
+    import networkx  # type: ignore[import-untyped]  # its stubs are a package of their own
+
     graph = networkx.DiGraph()
     graph.add_nodes_from(sizes)
     graph.add_edges_from(edges)
@@ -144,28 +146,44 @@ def _heights(
         middle = offsets[-1][-1] / 2 if layer else 0.0
         heights.update({slot: offset - middle for slot, offset in zip(layer, offsets[-1], strict=True)})
     for sweep in range(_PLACING):
-        order = range(len(layers)) if sweep % 2 == 0 else range(len(layers) - 1, -1, -1)
         side = backward if sweep % 2 == 0 else forward
-        for level in order:
-            layer = layers[level]
-            wanted, weights = [], []
-            for slot in layer:
-                near = side.get(slot, ())
-                pull = [_pull(slot, one, backward) for one in near]
-                total = sum(pull)
-                towards = sum(heights[one] * weight for one, weight in zip(near, pull, strict=True))
-                wanted.append(towards / total if total else heights[slot])
-                weights.append(total or 0.1)
-            relative = [one - offset for one, offset in zip(wanted, offsets[level], strict=True)]
-            settled = _monotonic(relative, weights)
-            heights.update({s: one + o for s, one, o in zip(layer, settled, offsets[level], strict=True)})
+        for level in range(len(layers)) if sweep % 2 == 0 else reversed(range(len(layers))):
+            near = {slot: side.get(slot, ()) for slot in layers[level]}
+            # What starts the computation pulls nothing that something else pulls: the way through it is straight.
+            near = {slot: [one for one in several if one in backward] or several for slot, several in near.items()}
+            _settle(layers[level], near, offsets[level], heights)
+    for level, layer in enumerate(layers):
+        # In the end it follows what uses it, which moved in the last sweep.
+        starting = {slot: () if slot in backward else forward.get(slot, ()) for slot in layer}
+        _settle(layer, starting, offsets[level], heights, fixed=True)
     return heights
 
 
-def _pull(slot: _Slot, neighbour: _Slot, backward: Mapping[_Slot, list[_Slot]]) -> float:
-    if isinstance(slot, tuple) and isinstance(neighbour, tuple):
-        return _STRAIGHTNESS
-    return 1.0 if neighbour in backward else _ASIDE
+def _settle(
+    layer: Sequence[_Slot],
+    near: Mapping[_Slot, Sequence[_Slot]],
+    offsets: Sequence[float],
+    heights: dict[_Slot, float],
+    *,
+    fixed: bool = False,
+) -> None:
+    """Move the places of a layer towards what is near them; one that has nothing near it stays where it can.
+
+    Args:
+        layer: the places in their order.
+        near: the neighbours that pull each of them.
+        offsets: how far each place is from the first at the least.
+        heights: of all places, changed here.
+        fixed: a place that nothing pulls is not to be pushed either.
+    """
+    wanted, weights = [], []
+    for slot, offset in zip(layer, offsets, strict=True):
+        pull = [_STRAIGHTNESS if isinstance(slot, tuple) and isinstance(one, tuple) else 1.0 for one in near[slot]]
+        towards = sum(heights[one] * weight for one, weight in zip(near[slot], pull, strict=True))
+        wanted.append((towards / sum(pull) if pull else heights[slot]) - offset)
+        weights.append(sum(pull) or (_FIRM if fixed else 1 / _FIRM))
+    settled = _monotonic(wanted, weights)
+    heights.update({slot: one + offset for slot, one, offset in zip(layer, settled, offsets, strict=True)})
 
 
 def _monotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:

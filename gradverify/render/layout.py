@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -17,8 +18,16 @@ from gradverify.render.plane import Edges, Layout, Path, Point, Size
 _INCH = 72
 # Pixels between a node and the next one beside it and after it.
 BESIDE, AFTER = 20.0, 38.0
+# Beyond, Graphviz prints a warning, and takes seconds where the layers take less than one.
+_MOST = 800
 # A program that takes longer than any graph worth looking at is given up.
 _SECONDS = 60
+
+_PYGRAPHVIZ = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format="png", prog="dot"))
+"""
 
 
 class Engine(str, Enum):
@@ -36,21 +45,24 @@ class Unavailable(Exception):
     """An engine is not installed, or did not answer."""
 
 
-def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = None) -> Layout:
+def lay_out(sizes: Mapping[str, Size], edges: Edges, engine: Engine | None = None, *, after: float = AFTER) -> Layout:
     """The places of some boxes, left to right, and the curves between them.
 
     Args:
         sizes: of the boxes, by id; ids are letters and digits.
         edges: from one id to another, without a circle.
+        after: the room between a box and the next one, in pixels.
         engine: by what; None takes the first that is installed. The last one always is, and steps in for the others.
     """
+    if engine is None and len(sizes) > _MOST:
+        engine = Engine.LAYERED
     if engine in (None, Engine.PYGRAPHVIZ):
         with contextlib.suppress(Unavailable):
-            return _read(_ask_pygraphviz(_skeleton(sizes, edges)), sizes)
+            return _read(_ask_pygraphviz(_skeleton(sizes, edges, after)), sizes)
     if engine in (None, Engine.DOT):
         with contextlib.suppress(Unavailable):
-            return _read(_ask_dot(_skeleton(sizes, edges)), sizes)
-    return lay_out_in_layers(sizes, edges, beside=BESIDE, after=AFTER)
+            return _read(_run_dot(_skeleton(sizes, edges, after), "json0"), sizes)
+    return lay_out_in_layers(sizes, edges, beside=BESIDE, after=after)
 
 
 def draw_png(dot: str) -> bytes:
@@ -60,7 +72,10 @@ def draw_png(dot: str) -> bytes:
         Unavailable: if there is neither.
     """
     with contextlib.suppress(Unavailable):
-        return _draw_by_pygraphviz(dot, "png")
+        _pygraphviz()
+        # In a process of its own, because this text is the user's: whatever it does to a library in C, and what the
+        # font library complains of, stays there.
+        return _run([sys.executable, "-c", _PYGRAPHVIZ], dot)
     return _run_dot(dot, "png")
 
 
@@ -72,11 +87,11 @@ def can_draw_png() -> bool:
     return shutil.which("dot") is not None
 
 
-def _skeleton(sizes: Mapping[str, Size], edges: Edges) -> str:
+def _skeleton(sizes: Mapping[str, Size], edges: Edges, after: float) -> str:
     """What Graphviz is given: ids and sizes, but no word of the user's, at which it could choke."""
     lines = [
         "digraph {",
-        f"rankdir=LR; nodesep={BESIDE / _INCH}; ranksep={AFTER / _INCH}; nslimit=4; nslimit1=4; mclimit=2",
+        f"rankdir=LR; nodesep={BESIDE / _INCH}; ranksep={after / _INCH:.4f}; nslimit=4; nslimit1=4; mclimit=2",
         'node [shape=box, fixedsize=true, label=""]; edge [arrowhead=none]',
     ]
     for name, size in sizes.items():
@@ -93,10 +108,10 @@ def _pygraphviz() -> Any:
     return pygraphviz
 
 
-def _draw_by_pygraphviz(dot: str, form: str) -> bytes:
+def _ask_pygraphviz(dot: str) -> bytes:
     module = _pygraphviz()
     try:
-        drawn: object = module.AGraph(string=dot).draw(format=form, prog="dot")
+        drawn: object = module.AGraph(string=dot).draw(format="json0", prog="dot")
     except Exception as error:
         # Built against an installed Graphviz, pygraphviz runs its programs, which may have gone.
         raise Unavailable(str(error)) from None
@@ -105,24 +120,20 @@ def _draw_by_pygraphviz(dot: str, form: str) -> bytes:
     return drawn
 
 
-def _ask_pygraphviz(dot: str) -> bytes:
-    return _draw_by_pygraphviz(dot, "json0")
-
-
-def _ask_dot(dot: str) -> bytes:
-    return _run_dot(dot, "json0")
-
-
 def _run_dot(dot: str, form: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise Unavailable("dot is not installed")
+    return _run([program, f"-T{form}"], dot)
+
+
+def _run(command: Sequence[str], dot: str) -> bytes:
     try:
-        done = subprocess.run(
-            [program, f"-T{form}"], input=dot.encode(), capture_output=True, check=True, timeout=_SECONDS
-        )
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, check=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(str(error)) from None
+    if not done.stdout:
+        raise Unavailable("it drew nothing")
     return done.stdout
 
 

@@ -58,7 +58,7 @@ class Cell:
 
     Attributes:
         text: what it says.
-        order: what it is sorted by where its text is not; a cell without text sorts last.
+        order: what it is sorted by where its text is not, a finite number; a cell without either sorts last.
         tone: its colour, where it has one.
         link: the card that it leads to.
         title: the whole of a text that was cut.
@@ -245,6 +245,11 @@ class Page:
     closing: str
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the shares tell good from bad, which makes a bar of them worth drawing."""
+        return any(share.tone is not Tone.FAINT for share in self.shares)
+
+    @property
     def width(self) -> int:
         """How many lines all shares are of."""
         return sum(share.amount for share in self.shares)
@@ -266,7 +271,9 @@ def render_page(page: Page) -> str:
     )
     template = _templates().get_template("page.html")
     # The two are ours, and their hashes are those of these very characters: they must not be escaped.
-    return template.render(page=page, policy=policy, style=Markup(style), script=Markup(script))
+    text = template.render(page=page, policy=policy, style=Markup(style), script=Markup(script))
+    # Half of a surrogate pair, which a name may hold, has no bytes of its own.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def address_of(kind: str, content: bytes) -> str:
@@ -298,4 +305,5 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["code"] = mark_code
+    templates.filters["order"] = "{:.6g}".format  # enough to sort by
     return templates

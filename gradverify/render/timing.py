@@ -34,7 +34,7 @@ def render_benchmarks(benchmarks: Sequence[Benchmark], environment: Environment,
     if benchmarks:
         paragraphs.append(_table(benchmarks, style))
     paragraphs += [_story(one, style) for one in benchmarks if one.error is not None]
-    paragraphs += [f"note: {_label(one)}: {spelling.one_line(note)}" for one in benchmarks for note in one.notes]
+    paragraphs += [f"note: {label_of(one)}: {spelling.one_line(note)}" for one in benchmarks for note in one.notes]
     scaling = fit_scaling(benchmarks)
     if scaling:
         paragraphs.append(_scaling_table(scaling, style) + "\n\nthe p of time, and of peak memory, growing as size^p")
@@ -61,7 +61,7 @@ def render_benchmarks_json(benchmarks: Sequence[Benchmark], environment: Environ
 def _table(benchmarks: Sequence[Benchmark], style: Style) -> str:
     rows: list[list[str]] = []
     for one in benchmarks:
-        opening = [_label(one), _sizes(one, benchmarks)]
+        opening = [label_of(one), sizes_of(one, benchmarks)]
         if one.error is not None:
             refused = paint("not timed", Color.BAD, enabled=style.is_colored)
             rows.append([*opening, refused, *[""] * (len(_HEADERS) - 3)])
@@ -98,7 +98,7 @@ def _story(one: Benchmark, style: Style) -> str:
     where = f", at {spelling.one_line(shorten(one.error.file))}" if one.error.file else ""
     line = f":{one.error.line}" if where and one.error.line else ""
     first, *rest = spelling.lines(one.error.message) or [one.error.kind]
-    text = f"{_label(one)}{f' ({sizes})' if sizes else ''}: not timed, {first}{where}{line}"
+    text = f"{label_of(one)}{f' ({sizes})' if sizes else ''}: not timed, {first}{where}{line}"
     told = [paint(text, Color.BAD, enabled=style.is_colored), *rest]
     return "\n".join([*told, *(spelling.lines(one.error.traceback) if one.error.traceback else [])])
 
@@ -112,25 +112,27 @@ def _scaling_table(scaling: Sequence[Scaling], style: Style) -> str:
                 f"{spelling.one_line(one.case)}[{one.dtype}]",
                 f"{spelling.one_line(one.size)} = {values}",
                 one.name,
-                _exponent(one.forward),
-                _exponent(one.backward),
-                _exponent(one.both),
-                "" if one.peak is None else _exponent(one.peak),
+                spell_exponent(one.forward),
+                spell_exponent(one.backward),
+                spell_exponent(one.both),
+                "" if one.peak is None else spell_exponent(one.peak),
             ]
         )
     return style.layout(rows, _SCALING_HEADERS, ["left"] * 3 + ["right"] * 4)
 
 
-def _exponent(one: Exponent) -> str:
+def spell_exponent(one: Exponent) -> str:
+    """An exponent with its standard error, where it has one."""
     return f"{one.value:.2f}" if one.error is None else f"{one.value:.2f} ± {one.error:.2f}"
 
 
-def _label(one: Benchmark) -> str:
+def label_of(one: Benchmark) -> str:
+    """The case, its dtype, and its device where that is not the CPU."""
     label = spelling.one_line(one.case) + (f"[{one.dtype}]" if one.dtype else "")
     return label if one.device in ("", "cpu") else f"{label} on {spelling.one_line(one.device)}"
 
 
-def _sizes(one: Benchmark, benchmarks: Sequence[Benchmark]) -> str:
+def sizes_of(one: Benchmark, benchmarks: Sequence[Benchmark]) -> str:
     """The sizes that set it apart: from the defaults of the case, or from another benchmark of it."""
     alike = [other for other in benchmarks if other.case == one.case]
     names = {name for other in alike for name in other.resized}

@@ -1,6 +1,8 @@
-"""The computation behind a Value as text in the DOT language: no program has to be installed to write it."""
+"""The computation behind a Value as text in the DOT language, or drawn: no program has to be installed for either."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from gradverify.scalar.value import Value, ordered
 
@@ -20,6 +22,28 @@ def to_dot(root: Value) -> str:
         lines.append(f'  {name} [label="{text}"]')
         lines.extend(f'  {names[parent]} -> {name} [label="{slope:.6g}"]' for parent, slope in value.edges)
     return "\n".join((*lines, "}"))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture: a notebook shows it, and its text is that of an .svg file."""
+
+    svg: str
+
+    def __str__(self) -> str:
+        return self.svg
+
+    def _repr_html_(self) -> str:
+        return self.svg
+
+
+def draw(root: Value) -> Drawing:
+    """The graph of a computation from left to right, data and grad in every node; a long one is drawn in part."""
+    # A renderer belongs to a higher floor; a Value that can be looked at is worth this exception.
+    from gradverify.render.graph import render_svg
+    from gradverify.scalar_graph import graph_of_value
+
+    return Drawing(render_svg(graph_of_value(root)))
 
 
 def _escape(text: str) -> str:

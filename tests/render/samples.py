@@ -115,3 +115,10 @@ ABSENT = Witness("complex_step", Stance.ABSENT, reason="relu is not known to be 
 KINKED = Witness(
     "finite_difference", Stance.SUBGRADIENT, 1e-9, 30, "between the slopes of both sides, 0 and 1", (2,), 1.0, 0.5
 )
+
+
+def noisy(number: int) -> Row:
+    """An introduced error whose map hardly compresses."""
+    cells = tuple(tuple(((number + 31 * i + 17 * j * j) * 7919 % 9973) / 9973 for j in range(64)) for i in range(64))
+    details = Details(DETAILED.details.context, HeatMap(1, (640, 640), (10, 10), cells), tuple(range(1, 40)))
+    return replace(DETAILED, name=f"encoder.layers.{number}.attention.weight", details=details)

@@ -1,13 +1,16 @@
 """Reports as a page: failing first, every error with what is known of it, and small however many there are."""
 
 import dataclasses
+import math
 import re
 
+from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, noisy, report, row
+
+from gradverify.graph import Edge, Graph, Kind, Node
 from gradverify.render.html import render_html
 from gradverify.render.json import read_json, render_json
-from gradverify.report import Details, HeatMap
+from gradverify.report import Details
 from gradverify.verdict import Origin, Verdict
-from render.samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, report, row
 
 INHERITED = dataclasses.replace(WRONG, name="late", origin=Origin.INHERITED, hints=("inherits the error of d.W",))
 
@@ -106,13 +109,6 @@ def test_a_long_name_and_a_long_hint_are_cut():
     assert "h" * 601 not in page
 
 
-def noisy(number: int):
-    """An introduced error whose map hardly compresses."""
-    cells = tuple(tuple(((number + 31 * i + 17 * j * j) * 7919 % 9973) / 9973 for j in range(64)) for i in range(64))
-    details = Details(DETAILED.details.context, HeatMap(1, (640, 640), (10, 10), cells), tuple(range(1, 40)))
-    return dataclasses.replace(DETAILED, name=f"encoder.layers.{number}.attention.weight", details=details)
-
-
 def test_a_thousand_right_gradients_stay_below_a_megabyte():
     rows = [row(f"layer{number}.weight", details=Details(ulps=(50, 20, 7, 3, 1))) for number in range(1000)]
     assert len(render_html([report(*rows)], ENVIRONMENT)) < 1_000_000
@@ -120,8 +116,45 @@ def test_a_thousand_right_gradients_stay_below_a_megabyte():
 
 
 def test_a_thousand_introduced_errors_stay_below_two_megabytes():
-    """The worst there is: each has a picture that does not compress; all are in the table."""
+    """In one case, and in a case each: no picture compresses, and every gradient has its line."""
     rows = [noisy(number) for number in range(1000)]
-    page = render_html([report(*rows)], ENVIRONMENT)
-    assert len(page.encode()) < 2_000_000
-    assert page.count("<th scope=row") == 1000
+    for reports in ([report(*rows)], [report(one) for one in rows]):
+        page = render_html(reports, ENVIRONMENT)
+        assert len(page.encode()) < 2_000_000
+        assert page.count("<th scope=row") == 1000
+
+
+def test_what_is_left_out_is_said():
+    """The first sixty errors have a card, the others are named."""
+    page = render_html([report(*map(noisy, range(65)))], ENVIRONMENT)
+    assert page.count("<article") == 60
+    assert "the table alone tells of encoder.layers.60.attention.weight, " in page
+    assert "the table alone tells of" not in render_html([report(*map(noisy, range(60)))], ENVIRONMENT)
+
+
+def node(number: int) -> Node:
+    return Node(f"n{number}", Kind.TENSOR, f"tensor number {number}", shape=(10, 1))
+
+
+def test_graphs_are_drawn_as_long_as_there_is_room():
+    """Those of what failed first; what failed and has none says so."""
+    graph = Graph(tuple(map(node, range(100))), tuple(Edge(f"n{i}", f"n{i + 1}") for i in range(99)))
+    small = Graph((node(0), node(1)), (Edge("n0", "n1"),))
+    reports = [report(DETAILED, graph=graph) for _ in range(5)]
+    page = render_html([report(row(), graph=small), *reports], ENVIRONMENT)
+    drawn = page.count("<svg xmlns")
+    assert 1 < drawn < 6
+    assert page.count("its graph is left out") == 6 - drawn
+    assert len(page) < 500_000
+
+
+def test_what_is_not_finite_sorts_as_the_largest():
+    """In a form that a browser reads as a number."""
+    page = render_html([report(row(accuracy=math.nan), row("b", accuracy=math.inf))], ENVIRONMENT)
+    orders = re.findall(r'data-order="([^"]*)">(?:nan|inf)<', page)
+    assert [float(order) for order in orders] == [1e308] * 2
+
+
+def test_a_gradient_that_fails_under_strict_says_so():
+    imprecise = row(verdict=Verdict.IMPRECISE, passed=False)
+    assert "it fails because <code>strict</code> is set" in render_html([report(imprecise)], ENVIRONMENT)

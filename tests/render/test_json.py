@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CRASHED, ENVIRONMENT, SHAPE, WRONG, comparison, report, row
+from samples import CRASHED, DETAILED, ENVIRONMENT, SHAPE, WRONG, comparison, report, row
 
 from gradverify.errors import UsageError
+from gradverify.graph import Edge, Graph, Kind, Node
 from gradverify.render.json import SCHEMA, _plain, _read, read_json, render_json
 from gradverify.report import Comparison, Environment, Failure, Report, Row, Worst
 from gradverify.verdict import Origin, Verdict
@@ -25,6 +26,25 @@ SAMPLES = [
     [report(row("データ\n\ud800"))],
     [report(*(row(f"d{i}", verdict=verdict, passed=not verdict.fails) for i, verdict in enumerate(Verdict)))],
 ]
+
+
+GRAPH = Graph(
+    (
+        Node("n0", "<x>", Kind.INPUT, shape=(3,), value_norm=math.nan, gradient_norm=math.inf, origin=Origin.INHERITED),
+        Node("n1", "tanh", Kind.OPERATION),
+        Node("v0", "", Kind.OUTPUT, data=1.5, grad=0.0, verdict=Verdict.WRONG, passed=False, file="a.py", line=3),
+    ),
+    (Edge("n0", "n1", inherited=True), Edge("n1", "v0", label="0.5")),
+    ("mask",),
+)
+
+
+def test_a_graph_is_written_where_there_is_one():
+    """It is read again; a report without one has no key for it, which most readers never heard of."""
+    reports = [report(row("W"), graph=GRAPH), report(row("W"))]
+    text = render_json(reports, ENVIRONMENT)
+    assert same(read_json(text)[1], reports)
+    assert [("graph" in one) for one in json.loads(text)["reports"]] == [True, False]
 
 
 def same(left, right):
@@ -261,3 +281,14 @@ def test_a_fault_in_such_a_field_is_told_where(changes, message):
     """The twin."""
     with pytest.raises(UsageError, match=message):
         _read(Later, {**json.loads(json.dumps(_plain(LATER))), **changes}, "later")
+
+
+def test_details_are_written_where_there_are_some_and_come_back():
+    """A row without them has no such key; what is not finite is spelt out."""
+    text = render_json([report(DETAILED, row())], ENVIRONMENT)
+    first, second = json.loads(text)["reports"][0]["rows"]
+    assert "details" not in second
+    assert first["details"]["context"]["lines"][0] == "    d.X = d.logits @ t.W.T"
+    assert first["details"]["heat_map"]["cells"][3] == ["inf"]
+    assert first["details"]["ulps"] == [3, 2, 1, 0, 0, 4]
+    assert read_json(text)[1][0].rows[0] == DETAILED

@@ -147,3 +147,8 @@ def test_what_stands_between_backticks_is_code(text, marked):
 
 def test_an_address_holds_its_file():
     assert address_of("image/png", b"abc") == "data:image/png;base64,YWJj"
+
+
+def test_text_that_has_no_bytes_can_be_written():
+    """Such as half of a surrogate pair."""
+    assert "\\ud800" in render_page(page_of("\ud800"))

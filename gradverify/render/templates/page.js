@@ -47,11 +47,15 @@
   const form = $("filter"), query = $("query"), count = $("count"), fold = $("fold"), nothing = $("nothing");
   const chips = all("[data-verdict]", form);
   const cases = all("details.case").map((element) => {
-    const label = element.querySelector("summary").textContent.toLowerCase();
+    const label = element.querySelector("h2").textContent;
     const part = (one) => ({ one, text: `${label} ${one.textContent} ${one.dataset.verdict}`.toLowerCase() });
-    return { element, label, text: "", rows: all("tbody tr[data-verdict]", element).map(part), cards: all(".card", element).map(part) };
+    return { element, rows: all("tbody tr[data-verdict]", element).map(part), cards: all(".card", element).map(part) };
   });
   const total = cases.reduce((sum, one) => sum + one.rows.length, 0);
+  const holds = (element, words) => {
+    const text = element.textContent.toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
   const filter = () => {
     const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = new Set(chips.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.verdict));
@@ -63,8 +67,7 @@
       let here = 0;
       for (const part of rows) here += !(part.one.hidden = active && !matches(part));
       for (const part of cards) part.one.hidden = active && !matches(part);
-      const own = chosen.size === 0 && words.every((word) => element.textContent.toLowerCase().includes(word));
-      element.hidden = active && here === 0 && !(rows.length === 0 && own);
+      element.hidden = active && here === 0 && (rows.length > 0 || chosen.size > 0 || !holds(element, words));
       shown += here;
       visible += !element.hidden;
     }
