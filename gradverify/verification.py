@@ -199,7 +199,7 @@ def configurations(
     """
     settings = overrides.over(settings_of(case)).over(defaults).over(DEFAULTS)
     return [
-        Configuration(dtype, device, seed, settings, quick, detailed)
+        Configuration(dtype, device, seed, settings, quick=quick, detailed=detailed)
         for device in settings.devices or ()
         for dtype in settings.dtypes or ()
         for seed in settings.seeds or ()
