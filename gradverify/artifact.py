@@ -26,6 +26,23 @@ def check_writable(path: str) -> None:
         raise UsageError(f"{path} cannot be written: the folder {folder} does not allow it")
 
 
+def check_all_writable(*paths: str | None) -> None:
+    """The same for several files, of which no two may be one; None stands for a file that is not asked for.
+
+    Raises:
+        UsageError: for the first that cannot be written, or that another one would overwrite.
+    """
+    seen: dict[str, str] = {}
+    for path in paths:
+        if path is None:
+            continue
+        check_writable(path)
+        real = os.path.realpath(path)
+        if real in seen:
+            raise UsageError(f"{path} and {seen[real]} are one file, which would be written twice; name two")
+        seen[real] = path
+
+
 def write_whole(path: str, content: str | bytes) -> None:
     """Write a file such that whoever reads it sees the old content or the new one, never a part.
 

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from gradverify import artifact
-from gradverify.artifact import check_writable, write_whole
+from gradverify.artifact import check_all_writable, check_writable, write_whole
 from gradverify.errors import UsageError
 
 
@@ -82,3 +82,15 @@ def test_bytes_are_written_as_they_are(tmp_path):
     """A picture is a file like any other."""
     write_whole(str(tmp_path / "a.png"), b"\x89PNG\r\n\x00")
     assert (tmp_path / "a.png").read_bytes() == b"\x89PNG\r\n\x00"
+
+
+def test_several_files_have_to_be_several(tmp_path, monkeypatch):
+    """However they are spelt."""
+    monkeypatch.chdir(tmp_path)
+    check_all_writable("a.json", None, "b.html", None)
+    (tmp_path / "link").symlink_to("a.json")
+    for other in ("a.json", "./a.json", str(tmp_path / "a.json"), "link"):
+        with pytest.raises(UsageError, match="are one file, which would be written twice; name two"):
+            check_all_writable("a.json", other)
+    with pytest.raises(UsageError, match="there is no folder"):
+        check_all_writable("a.json", "missing/b.json")

@@ -276,9 +276,9 @@ def test_neither_imports_torch(save, tmp_path):
         "import sys\n"
         "sys.modules['torch'] = None\n"  # an import of it fails
         "from gradverify.cli import main\n"
-        "formats = ['simple', 'github', 'markdown', 'json']\n"
+        "formats = ['simple', 'github', 'markdown', 'json', 'html']\n"
         "codes = [main(['report', 'old.json', '--format', one]) for one in formats]\n"
-        "codes += [main(['diff', 'old.json', 'old.json', '--format', one]) for one in ['plain', *formats[2:]]]\n"
+        "codes += [main(['diff', 'old.json', 'old.json', '--format', one]) for one in ['plain', 'markdown', 'json']]\n"
         "sys.exit(any(codes))"
     )
     environment = {"PYTHONPATH": str(Path(gradverify.__file__).parents[1])}
@@ -287,8 +287,14 @@ def test_neither_imports_torch(save, tmp_path):
     assert len(read_json(Path(tmp_path / "old.json").read_text(encoding="utf-8"))[1]) == 2
 
 
-def test_as_html_it_is_a_page(cli, save):
-    pytest.importorskip("gradverify.render.html", reason="the page is a part of its own", exc_type=ImportError)
+def test_as_html_it_is_the_page_that_the_run_writes(cli, save, tmp_path):
+    save("run.json", WRONG)
+    assert cli("run", "run.json.cases", "--json", "run.json", "--html", "run.html")[0] == 1
+    assert cli("report", "run.json", "--format", "html")[1] == (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+def test_a_page_of_a_run_without_details_is_one(cli, save):
+    """The file holds heat maps and the like only where a page was asked for."""
     save("run.json", WRONG)
     code, out, err = cli("report", "run.json", "--format", "html")
     assert (code, err) == (0, "")

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gradverify.artifact import check_writable, write_whole
+from gradverify.artifact import check_all_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code
 from gradverify.commands.output import add_html_argument
@@ -39,9 +39,7 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.html):
-        if file is not None:
-            check_writable(file)
+    check_all_writable(options.json, options.html)
 
     from gradverify.loader import find
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.output import HTML, JSON, add_format_argument, add_report_argument
@@ -16,15 +13,12 @@ from gradverify.render.comment import render_comment
 from gradverify.render.json import render_json
 from gradverify.render.summary import Outcome, Shown, render_outcome, render_totals
 from gradverify.render.table import MARKDOWN, Style
-from gradverify.report import Environment, Report
-
-_PAGES = "gradverify.render.html"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of `report`."""
     parser.add_argument("file", metavar="FILE", help="what `gradverify run --json FILE` wrote; - reads stdin")
-    add_format_argument(parser, [JSON, HTML] if _draws_pages() else [JSON])
+    add_format_argument(parser, [JSON, HTML])
     add_report_argument(parser)
 
 
@@ -40,7 +34,10 @@ def execute(options: Namespace) -> ExitCode:
     if options.format == JSON:
         text = render_json(reports, environment)
     elif options.format == HTML:
-        text = _page(reports, environment)
+        # Imported only here: its templates are of no use to who asks for no page.
+        from gradverify.render.html import render_html
+
+        text = render_html(reports, environment)
     elif options.format == MARKDOWN:
         text = render_comment(outcomes, environment, shown=shown)
     else:
@@ -55,13 +52,3 @@ def execute(options: Namespace) -> ExitCode:
 
 
 COMMAND = Command("report", "show a saved run again, in any format", add_arguments, execute)
-
-
-def _draws_pages() -> bool:
-    return importlib.util.find_spec(_PAGES) is not None
-
-
-def _page(reports: Sequence[Report], environment: Environment) -> str:
-    # Imported only here: its templates are of no use to who asks for no page.
-    render_html = importlib.import_module(_PAGES).render_html
-    return str(render_html(reports, environment))

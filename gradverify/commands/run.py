@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradverify.artifact import check_writable, write_whole
+from gradverify.artifact import check_all_writable, write_whole
 from gradverify.commands.command import Command, ExitCode
 from gradverify.commands.execution import INTERNAL, foreign_code, run_all
 from gradverify.commands.output import JSON, add_format_argument, add_html_argument, add_report_argument
@@ -92,9 +92,7 @@ def execute(options: Namespace) -> ExitCode:
     """
     # First what needs no torch, which takes seconds to import.
     targets = targets_of(options)
-    for file in (options.json, options.html, options.reproducer):
-        if file is not None:
-            check_writable(file)
+    check_all_writable(options.json, options.html, options.reproducer)
 
     from gradverify.commands.devices import check_device
     from gradverify.loader import find

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -103,10 +104,10 @@ def _plain(value: Any) -> Any:
 
 def _read(kind: Any, value: Any, path: str) -> Any:
     """A value of the annotated kind; `path` says in messages where in the document it is."""
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin, arguments, has_fields = _anatomy(kind)
     if origin in (Union, types.UnionType):
         return _read_any(arguments, value, path)
-    if dataclasses.is_dataclass(kind):
+    if has_fields:
         return _read_fields(kind, _expect(dict, value, path), path)
     if origin in (dict, Mapping):
         return {key: _read(arguments[1], one, f"{path}.{key}") for key, one in _expect(dict, value, path).items()}
@@ -125,15 +126,29 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     return _expect(kind, value, path)
 
 
+@functools.cache  # a run of a thousand cases asks millions of times
+def _anatomy(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    return get_origin(kind), get_args(kind), dataclasses.is_dataclass(kind)
+
+
 def _read_fields(kind: Any, values: dict[str, Any], path: str) -> Any:
-    hints = get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        if field.name not in values and not optional:
-            raise UsageError(f"{path} has no `{field.name}`; was the file edited?")
+    fields = _fields_of(kind)
+    for name, _, is_optional in fields:
+        if name not in values and not is_optional:
+            raise UsageError(f"{path} has no `{name}`; was the file edited?")
     # A key that this version does not know comes from a later one, and is left out.
-    known = [field.name for field in dataclasses.fields(kind) if field.name in values]
-    return kind(**{name: _read(hints[name], values[name], f"{path}.{name}") for name in known})
+    known = {name: _read(each, values[name], f"{path}.{name}") for name, each, _ in fields if name in values}
+    return kind(**known)
+
+
+@functools.cache  # annotations are strings, which take longer to evaluate than a row to read
+def _fields_of(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
+    """The fields of a dataclass: name, annotation, whether it has a default."""
+    hints, missing = get_type_hints(kind), dataclasses.MISSING
+    return tuple(
+        (one.name, hints[one.name], one.default is not missing or one.default_factory is not missing)
+        for one in dataclasses.fields(kind)
+    )
 
 
 def _read_any(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
