@@ -115,7 +115,7 @@ class _Aspect:
         assert sample.precise is not None  # the caller has seen that the candidate runs in float64
         comparison = compare(sample.candidate, sample.reference)
         seen = distance(sample.precise, sample.exact)
-        scale = max(seen.scale, self._usual_scale(name))
+        scale = self._scale(name, seen.scale)
         derivation = Derivation(
             error=seen.error,
             scale=scale,
@@ -139,15 +139,17 @@ class _Aspect:
             )
         return Evidence(comparison, seen, derivation, accuracy)
 
-    def _usual_scale(self, name: str) -> float:
-        """How large a gradient is for other upstream gradients than the normal one, as far as that one tells.
+    def _scale(self, name: str, seen: float) -> float:
+        """The size that rounding is relative to: that of the gradient, unless it is nothing but rounding itself.
 
-        It is linear in them. Where it is zero for some kind of them alone, as that of a norm is for constant ones,
-        what rounding leaves is as large as the terms that cancel.
+        A gradient is linear in the upstream gradient. Where it is zero for some kind of that alone, as that of a norm
+        is for a constant one, what is left is as large as rounding makes the terms that cancel: the normal kind shows
+        how large they are.
         """
         if self._aspect in (None, Cotangent.NORMAL) or name in self._zeros:
-            return 0.0
-        return self._experiment.usual_scale(name) * self._experiment.magnitude(self._aspect)
+            return seen
+        usual = self._experiment.usual_scale(name) * self._experiment.magnitude(self._aspect)
+        return usual if seen <= PRECISIONS["float64"].unsettled * usual else seen
 
     def _coarsely_explained(self, unit: float, error: float, scale: float) -> float:
         """The error that the working precision explains of what is of a finer dtype.
