@@ -938,3 +938,45 @@ def test_inputs_that_are_nowhere_finite_are_told():
     report = verify(torch.tanh, inputs=[drawn(3) * torch.nan], reference=torch.tanh)
     assert not report.passed
     assert "is not finite anywhere in the reference, so that nothing was tried" in str(report).splitlines()[0]
+
+
+def test_a_norm_over_the_first_dimension_is_no_false_alarm():
+    """Signs that alternate along the last dimension alone are constant along the first: its gradient is zero then."""
+
+    def standardised(x, w):
+        return (x - x.mean(0)) * torch.rsqrt(x.var(0, correction=0) + 1e-5) * w
+
+    def batch_norm(x, w):
+        return functional.batch_norm(x, None, None, w, training=True)
+
+    for dtype in ("float32", "bfloat16", "float64"):
+        report = verify(batch_norm, inputs=[drawn(6, 8), drawn(8, seed=1)], reference=standardised, dtype=dtype)
+        assert report.passed, str(report)
+
+
+def test_alternating_upstream_gradients_alternate_along_every_dimension():
+    """And cancel in a sum along any of them."""
+    (one,) = draw_cotangents(Cotangent.ALTERNATING, {"y": torch.zeros(2, 4, 6)}, seed=0).values()
+    for dim in range(3):
+        assert one.sum(dim).abs().max() == 0
+    assert one.abs().min() == 1
+
+
+def test_what_is_zero_for_one_kind_of_upstream_gradient_is_judged_by_its_terms():
+    """Of a centred mean, for the loss of a sum, only rounding is left; a candidate that leaves more is wrong."""
+
+    class Centred(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, leak: float) -> Tensor:
+            ctx.leak = leak
+            return x - x.mean(0)
+
+        @staticmethod
+        def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None]:
+            return d - d.sum(0) * (1 / 3) * (1 + ctx.leak), None
+
+    def centred(x: Tensor, leak: float) -> Tensor:
+        return x - x.mean(0)
+
+    assert verify(Centred.apply, inputs=[drawn(3, 4), 0.0], reference=centred).passed
+    assert not verify(Centred.apply, inputs=[drawn(3, 4), 1e-9], reference=centred).passed

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -372,3 +374,37 @@ def test_importing_it_does_not_import_torch() -> None:
     source = (Path(__file__).parents[1] / "gradverify" / "function_case.py").read_text(encoding="utf-8")
     before_functions = source.split("def ")[0]
     assert "\nimport torch" not in before_functions
+
+
+def test_a_failure_prints_a_script_that_fails_by_itself(write, capsys, tmp_path) -> None:
+    """At the smallest sizes; the first line names the mistake. None where it passes, or where nothing is shown."""
+    file = write("kernels.py", MODULE.replace("FACTOR", "3"))
+    assert main(["run", str(file), "--dtype", "float32"]) == 1
+    out = capsys.readouterr().out
+    assert "SquareCase[float32]: 1 of 2 gradients wrong; first: x (wrong) is off by " in out.splitlines()[0]
+    assert "kernels.py:14: every element is 3/2 times what it should be" in out.splitlines()[0]
+    opening = (
+        "SquareCase[float32] fails by itself, at the smallest sizes that still fail (--reproducer FILE writes this):"
+    )
+    assert out.count(opening) == 1
+    script = out.split(f"{opening}\n\n")[1].split("\n\n1 failed in")[0]
+    assert "check(\n    SquareCase(rows=1),\n    dtype='float32'," in script
+    assert len(script.splitlines()) <= 40
+    alone = tmp_path / "alone.py"
+    alone.write_text(script, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(alone)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "GradientMismatch: SquareCase[rows=1-float32]: 1 of 2 gradients wrong" in done.stderr
+    for arguments in (["--report", "none"], ["--format", "json"], ["--reproducer", str(tmp_path / "written.py")]):
+        assert main(["run", str(file), *arguments]) == 1
+        assert "fails by itself, at" not in capsys.readouterr().out
+    assert main(["run", str(write("right.py", MODULE.replace("FACTOR", "2")))]) == 0
+    assert "by itself" not in capsys.readouterr().out
+
+
+def test_what_breaks_a_backward_refuses_it(write, capsys) -> None:
+    """There is no hand-derived statement to break."""
+    file = write("kernels.py", MODULE.replace("FACTOR", "2"))
+    assert main(["mutate", str(file)]) == 1
+    shown = "".join(capsys.readouterr())
+    assert "there is no backward derived by hand to edit: a candidate brings its own" in shown

@@ -51,7 +51,11 @@ def _draw(kind: Cotangent, output: Tensor, generator: torch.Generator) -> Tensor
     if kind is Cotangent.ONE_HOT:
         place = int(torch.randint(max(count, 1), (), generator=generator, device="cpu"))
         return (torch.arange(count, device="cpu") == place).float().view(shape)
-    signs = 1.0 - 2.0 * (torch.arange(count, device="cpu") % 2)
+    # Along every dimension: signs that are the same all along one are no upstream gradient of a norm over it.
+    places = torch.zeros(shape, dtype=torch.int64, device="cpu")
+    for dim, length in enumerate(shape):
+        places += torch.arange(length, device="cpu").view(-1, *[1] * (len(shape) - dim - 1))
+    signs = (1.0 - 2.0 * (places % 2)).view(-1)
     if kind is Cotangent.ALTERNATING:
         return signs.view(shape)
     # The half of the exponents of the dtype: products and sums of a few hundred still fit, in float16 too.

@@ -71,6 +71,7 @@ class Experiment:
         self.exact = NoisyReference(reference.to(torch.float64), self._wide, pair.outputs)
         self.reference = run(reference, pair.arguments.fresh(), pair.outputs)
         self.candidate = self.call_candidate()
+        self._usual_scales: dict[str, float] = {}
         self._normal: dict[str, Tensor] | None = None
         self.unjudged = "it was not tried (quick)" if quick else None
         self._check_outputs()
@@ -97,6 +98,15 @@ class Experiment:
     def magnitude(self, aspect: Aspect) -> float:
         """The largest element of the upstream gradients; 1 for outputs, which have none."""
         return 1.0 if aspect is None else max(distance(one, one).scale for one in self.cotangents(aspect).values())
+
+    def usual_scale(self, name: str) -> float:
+        """The largest element of a gradient for normal upstream gradients, per unit of these."""
+        if not self._usual_scales:
+            kind = Cotangent.NORMAL
+            self._usual_scales = {
+                name: distance(one, one).scale / self.magnitude(kind) for name, one in self.exact_values(kind).items()
+            }
+        return self._usual_scales[name]
 
     def samples(self, aspect: Aspect, *, precise: bool) -> dict[str, Sample]:
         """Every gradient for a kind of upstream gradient, or every output, from each run.

@@ -83,7 +83,7 @@ class _Aspect:
         # The noise of the other kinds is measured only where a few roundings do not explain a difference.
         is_needed = aspect in (None, Cotangent.NORMAL) or not samples.keys().isdisjoint(zeros)
         noise = self._measure_noise() if is_needed else {}
-        self._evidence = {name: self._weigh(sample, noise.get(name, 0.0)) for name, sample in samples.items()}
+        self._evidence = {name: self._weigh(name, sample, noise.get(name, 0.0)) for name, sample in samples.items()}
         self._judgements = {name: self._judge_first(name) for name in samples}
         # Those that are cast to half precision even where float64 is given: it does not speak for their accuracy.
         self._pinned: set[str] = set()
@@ -111,13 +111,14 @@ class _Aspect:
             return self._experiment.exact.forward_noise()
         return self._experiment.exact.backward_noise(self._experiment.cotangents(self._aspect), self._exact)
 
-    def _weigh(self, sample: Sample, noise: float) -> Evidence:
+    def _weigh(self, name: str, sample: Sample, noise: float) -> Evidence:
         assert sample.precise is not None  # the caller has seen that the candidate runs in float64
         comparison = compare(sample.candidate, sample.reference)
         seen = distance(sample.precise, sample.exact)
+        scale = self._scale(name, seen.scale)
         derivation = Derivation(
             error=seen.error,
-            scale=seen.scale,
+            scale=scale,
             noise=noise,
             numel=sample.exact.numel(),
             largest=self._experiment.largest,
@@ -127,16 +128,28 @@ class _Aspect:
         if not self._experiment.is_double and sample.reference.is_floating_point():
             own, other = (distance(one, sample.exact) for one in (sample.candidate, sample.reference))
             unit = PRECISIONS[dtype_name(sample.reference.dtype)].unit
-            rounding = derivation.noise / derivation.precision.unit + seen.scale
+            rounding = derivation.noise / derivation.precision.unit + scale
             explained = derivation.units * min(unit, _ACCUMULATION) * rounding
             accuracy = Accuracy(
                 candidate_error=math.nan if own.nonfinite > other.nonfinite else own.error,
                 autograd_error=other.error,
-                scale=seen.scale,
-                explained=max(explained, self._coarsely_explained(unit, other.error, seen.scale)),
+                scale=scale,
+                explained=max(explained, self._coarsely_explained(unit, other.error, scale)),
                 unit=unit,
             )
         return Evidence(comparison, seen, derivation, accuracy)
+
+    def _scale(self, name: str, seen: float) -> float:
+        """The size that rounding is relative to: that of the gradient, unless it is nothing but rounding itself.
+
+        A gradient is linear in the upstream gradient. Where it is zero for some kind of that alone, as that of a norm
+        is for a constant one, what is left is as large as rounding makes the terms that cancel: the normal kind shows
+        how large they are.
+        """
+        if self._aspect in (None, Cotangent.NORMAL) or name in self._zeros:
+            return seen
+        usual = self._experiment.usual_scale(name) * self._experiment.magnitude(self._aspect)
+        return usual if seen <= PRECISIONS["float64"].unsettled * usual else seen
 
     def _coarsely_explained(self, unit: float, error: float, scale: float) -> float:
         """The error that the working precision explains of what is of a finer dtype.
@@ -169,7 +182,7 @@ class _Aspect:
                 continue
             plain = self._evidence[name].derivation
             sample = dataclasses.replace(self._samples[name], precise=widened[name])
-            evidence = self._weigh(sample, plain.noise)
+            evidence = self._weigh(name, sample, plain.noise)
             if self._experiment.is_double:
                 if plain.error <= VANISHED * plain.scale and judge_derivation(evidence.derivation) is not None:
                     self._judgements[name] = Judgement(Verdict.IMPRECISE, plain.allowed_first, (_CASTS,))
