@@ -28,6 +28,7 @@ FLOORS = (
     ("noise", "replay", "diagnosis", "diagnosis.*", "oracles", "oracles.*"),
     ("measurement",),
     ("assessment",),
+    ("redraw",),
     ("origin", "candidate", "candidate.*"),
     ("verification",),
     ("mutation", "reproducer"),
