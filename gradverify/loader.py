@@ -13,7 +13,7 @@ from gradverify.case import Case, is_complete
 from gradverify.errors import GradverifyError, InvalidCase, UsageError, did_you_mean
 from gradverify.importer import import_failure
 from gradverify.importer import load_file as load_file
-from gradverify.location import Location
+from gradverify.location import Location, class_line
 from gradverify.report import Failure
 from gradverify.targets import Source, sources_of
 
@@ -94,8 +94,10 @@ def location_of(cls: type[Case]) -> Location:
     """The line on which a case class is defined."""
     try:
         file = inspect.getsourcefile(cls) or inspect.getfile(cls)
-        line = inspect.getsourcelines(cls)[1]
     except (OSError, TypeError):  # no source: a class made by exec, or at a prompt
+        file = ""
+    line = class_line(file, cls.__qualname__)
+    if line is None:
         code = cls.forward.__code__
         file, line = code.co_filename, code.co_firstlineno
     return Location(file, line, cls.__name__)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from gradverify.assessment import Assessment
-from gradverify.case import Case, sizes_of
+from gradverify.case import Case
 from gradverify.comparison import distance
 from gradverify.diagnosis import describe_error, diagnose
-from gradverify.diagnosis.contributions import find_contributions
-from gradverify.diagnosis.subject import Subject
 from gradverify.evaluation import Forward, Inputs, Tensors, run_forward
 from gradverify.judge import VANISHED, Judgement, judge_accuracy
-from gradverify.location import statement
 from gradverify.measurement import Pass
+from gradverify.redraw import Redraw, make_subject
 from gradverify.replay import Finding, IsOff, replay
 from gradverify.report import Row
 from gradverify.scope import dtype_name
-from gradverify.trace import events_of, finished_by, values_of
+from gradverify.trace import events_of, values_of
 from gradverify.verdict import Origin, Verdict
 
 _JUDGED = {Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE, Verdict.DISPUTED, Verdict.KNOWN}
@@ -48,11 +47,12 @@ def find_origins(case: Case, inputs: Inputs, working: Pass, judging: Pass, asses
         _mark(rows, forward, findings)
         # A fresh forward: the hand-derived pass may have changed the values of its own in place.
         values = values_of(run_forward(case, inputs, judging.forward.dtype, with_grad=False).trace)
+        redraw = Redraw(case, inputs, judging, judge.limits)
         for name, finding in findings.items():
             is_mistaken = finding.origin is Origin.INTRODUCED and rows[name].verdict is not Verdict.DISPUTED
             if is_mistaken and finding.replayed is not None:
-                subject = _subject(name, finding, case, inputs, judging, judge.limits.get(name, 0.0), values)
-                hint = diagnose(subject) or describe_error(subject)
+                subject = make_subject(name, finding, case, inputs, judging, judge.limits.get(name, 0.0), values)
+                hint = diagnose(subject, partial(redraw.subject, name)) or describe_error(subject)
                 rows[name] = dataclasses.replace(rows[name], hints=(hint, *rows[name].hints))
     if coarse:
         forward = run_forward(case, inputs, working.forward.dtype)
@@ -146,24 +146,3 @@ def _computed_from(forward: Forward, name: str) -> set[str]:
             leaf = getattr(node, "variable", None)  # AccumulateGrad, the end of the graph at a leaf
             found.update(names.get(node if leaf is None else id(leaf), ()))
     return found
-
-
-def _subject(
-    name: str, finding: Finding, case: Case, inputs: Inputs, judging: Pass, allowed: float, values: Tensors
-) -> Subject:
-    assert finding.replayed is not None  # the caller asks only for gradients that the replay reached
-    events = events_of(judging.gradients)
-    return Subject(
-        name=name,
-        candidate=finding.replayed,
-        reference=judging.reference[name],
-        allowed=allowed,
-        values=values,
-        references=judging.reference,
-        outputs=judging.forward.outputs,
-        sizes=sizes_of(case),
-        source=statement(events[finished_by(events)[name]].location),
-        variables=finding.variables,
-        events=events,
-        find_contributions=lambda: find_contributions(case, inputs, judging.forward.dtype, judging.cotangents, name),
-    )

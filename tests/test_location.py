@@ -378,3 +378,38 @@ def test_a_file_that_changed_is_read_again(tmp_path):
     )
     os.utime(file, (1, 1))
     assert statement(Location(str(file), 2, "f")) == "d.x = (\n    2)"
+
+
+def test_the_line_of_a_class_is_that_of_its_first_decorator(tmp_path):
+    """Nested ones by their qualified name; of two of one name the last, which is the one that lives."""
+    file = tmp_path / "classes.py"
+    file.write_text(
+        "import functools\n"
+        "class A:\n"
+        "    class B: ...\n"
+        "def make():\n"
+        "    class C: ...\n"
+        "    return C\n"
+        "@functools.total_ordering\n"
+        "class D: ...\n"
+        "if True:\n"
+        "    class A: ...\n"
+    )
+    lines = {name: location.class_line(str(file), name) for name in ("A", "A.B", "make.<locals>.C", "D", "E")}
+    assert lines == {"A": 10, "A.B": 3, "make.<locals>.C": 5, "D": 7, "E": None}
+    assert location.class_line("<nowhere>", "A") is None
+
+
+def test_a_file_is_parsed_once_for_all_that_is_asked_of_it(tmp_path, monkeypatch):
+    """And again once it has changed."""
+    file = tmp_path / "long.py"
+    file.write_text("a = 1\nb = (\n    2\n)\n")
+    parsed = []
+    parse = location.ast.parse
+    monkeypatch.setattr(location.ast, "parse", lambda source: parsed.append(source) or parse(source))
+    for line in (1, 2, 3, 4):
+        location.statement(location.Location(str(file), line, "f"))
+    assert len(parsed) == 1
+    file.write_text("a = 1  # longer than before\n")
+    assert location.statement(location.Location(str(file), 1, "f")) == "a = 1  # longer than before"
+    assert len(parsed) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeGuard
 
 from gradverify.diagnosis.subject import Subject
@@ -52,9 +53,8 @@ def find_assignment(source: str | None, subject: Subject, name: str) -> Assignme
 
 def find_computation(variable: str, before: Location) -> ast.expr | None:
     """What the last plain assignment to a variable, above a line of the same function, assigns."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(before.file)))
-    except (SyntaxError, ValueError):
+    tree = _parse_file("".join(linecache.getlines(before.file)))
+    if tree is None:
         return None
     functions = [
         node
@@ -66,6 +66,15 @@ def find_computation(variable: str, before: Location) -> ast.expr | None:
     innermost = max(functions, key=lambda node: node.lineno)
     found = [node for node in ast.walk(innermost) if _assigns_variable(node, variable) and node.lineno < before.line]
     return max(found, key=lambda node: node.lineno).value if found else None
+
+
+@lru_cache(maxsize=4)
+def _parse_file(source: str) -> ast.Module | None:
+    """The tree of a whole file, which nobody changes; of a long one a run with many mistakes asks again and again."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def gradient_named(node: ast.AST, subject: Subject) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gradverify.diagnosis.accumulation import (
     Assigned,
     LostDuplicates,
@@ -69,8 +71,29 @@ RULES: tuple[Mistake, ...] = (
 )
 
 
-def diagnose(subject: Subject) -> str | None:
-    """The mistake behind an introduced error, as a sentence; None where no rule explains it."""
+def diagnose(subject: Subject, elsewhere: Callable[[], Subject | None] = lambda: None) -> str | None:
+    """The mistake behind an introduced error, as a sentence; None where no rule explains it.
+
+    Args:
+        subject: the error.
+        elsewhere: the same error on other inputs, where an explanation has to hold too; None where it does not show.
+    """
     if not subject.allowed <= _SHARP * float(subject.reference.abs().nan_to_num(posinf=0.0).max()):
         return None
-    return next((sentence for rule in RULES if (sentence := rule.explain(subject)) is not None), None)
+    for rule in RULES:
+        sentence = rule.explain(subject)
+        if sentence is not None and not isinstance(rule, OnlyInPart):  # which tells of these numbers alone
+            sentence = _confirmed(rule, sentence, elsewhere())
+        if sentence is not None:
+            return sentence
+    return None
+
+
+def _confirmed(rule: Mistake, sentence: str, other: Subject | None) -> str | None:
+    """The sentence, if the rule says so of other inputs too; of several formulas that fit, those that fit there."""
+    if other is None or not other.allowed <= _SHARP * float(other.reference.abs().nan_to_num(posinf=0.0).max()):
+        return sentence
+    again = rule.explain(other)
+    if again is None:
+        return None
+    return min((one for one in (sentence, again) if one in sentence and one in again), key=len, default=None)
