@@ -43,6 +43,7 @@ FLOORS = (
     ("assessment", "inspection"),
     ("origin", "witnesses"),
     ("candidate", "candidate.*"),
+    ("contract", "contract.*"),
     ("topology",),
     ("verification",),
     ("mutation", "reproducer", "bench", "bench.*"),
