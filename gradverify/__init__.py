@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from gradverify.errors import GradverifyError as GradverifyError
     from gradverify.function_case import FunctionCase as FunctionCase
     from gradverify.notebook import cmp as cmp
+    from gradverify.report import Clause as Clause
     from gradverify.report import Comparison as Comparison
     from gradverify.report import Report as Report
     from gradverify.report import Row as Row
     from gradverify.trace import Gradients as Gradients
     from gradverify.trace import Trace as Trace
+    from gradverify.verdict import Observance as Observance
     from gradverify.verdict import Verdict as Verdict
     from gradverify.verification import check as check
     from gradverify.verification import verify as verify
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Case": "case",
+    "Clause": "report",
     "Comparison": "report",
     "FunctionCase": "function_case",
     "Gradients": "trace",
     "GradientMismatch": "errors",
     "GradverifyError": "errors",
+    "Observance": "verdict",
     "Report": "report",
     "Row": "report",
     "Trace": "trace",

@@ -73,4 +73,7 @@ def _line_to_mend(report: Report) -> Location | None:
     for row in report.failed_rows:
         if row.file is not None and row.line is not None:
             return Location(row.file, row.line, report.case)
+    for clause in report.broken_clauses:
+        if clause.file is not None and clause.line is not None:
+            return Location(clause.file, clause.line, report.case)
     return None

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from gradverify.graph import Graph
-from gradverify.verdict import Origin, Verdict
+from gradverify.verdict import Observance, Origin, Verdict
 from gradverify.witness import Witness
 
 # Marks a field that documents leave out where it is None.
@@ -165,6 +165,27 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Clause:
+    """One rule of the contract of a backward, and how a candidate stands to it.
+
+    Attributes:
+        rule: its name.
+        observance: whether it is kept; passed: whether the clause counts as passed.
+        seen: what was tried and what came of it.
+        remedy: how to mend it, where it is broken.
+        file, line: what to mend; None where that is not known.
+    """
+
+    rule: str
+    observance: Observance
+    passed: bool
+    seen: str
+    remedy: str = ""
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a case or a file gave no rows: the class of the error, what it says, and where.
 
@@ -186,7 +207,8 @@ class Report:
     """What verifying one case at one dtype, device and seed found.
 
     `case`, `dtype`, `device`, `seed` and `sizes` identify it. `derived` of `named` gradients were derived
-    by hand. `notes` say what the run could not see. `resized` names the sizes that are not the case's defaults.
+    by hand. `contract` is the audit of a candidate's backward, a clause a rule; empty where there was none. `notes`
+    say what the run could not see. `resized` names the sizes that are not the case's defaults.
     `graph` is the computation, where details were asked for.
     """
 
@@ -196,6 +218,7 @@ class Report:
     seed: int
     sizes: dict[str, int]
     rows: tuple[Row, ...] = ()
+    contract: tuple[Clause, ...] = ()
     derived: int = 0
     named: int = 0
     notes: tuple[str, ...] = ()
@@ -205,14 +228,19 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed: no error, and every row passed."""
-        return self.error is None and all(row.passed for row in self.rows)
+        """Whether nothing failed: no error, every row passed, and so did every clause of the contract."""
+        return self.error is None and all(row.passed for row in self.rows) and not self.broken_clauses
 
     @property
     def failed_rows(self) -> tuple[Row, ...]:
         """The rows that failed: errors that were introduced first, inherited ones last, else as in the report."""
         failed = [row for row in self.rows if not row.passed]
         return tuple(sorted(failed, key=lambda row: _ORDER[row.origin]))
+
+    @property
+    def broken_clauses(self) -> tuple[Clause, ...]:
+        """The clauses of the contract that failed, in their order."""
+        return tuple(clause for clause in self.contract if not clause.passed)
 
     def __getitem__(self, name: str) -> Row:
         """The row of the gradient called `name`."""

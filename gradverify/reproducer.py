@@ -230,8 +230,13 @@ def _run(subject: _Subject, sizes: Mapping[str, int], configuration: Configurati
 
 
 def _is_alike(report: Report, original: Report) -> bool:
-    """Whether it fails as the original does: by the same error, or in one of the same rows."""
+    """Whether it fails as the original does: by the same error, in one of the same rows, or by the same rule."""
     if original.error is not None:
         return report.error is not None and report.error.kind == original.error.kind
+    if report.error is not None:
+        return False
     failed = {(row.name, row.verdict) for row in original.failed_rows}
-    return report.error is None and any((row.name, row.verdict) in failed for row in report.failed_rows)
+    if failed:
+        return any((row.name, row.verdict) in failed for row in report.failed_rows)
+    broken = {clause.rule for clause in original.broken_clauses}
+    return any(clause.rule in broken for clause in report.broken_clauses)

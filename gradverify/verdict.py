@@ -86,3 +86,19 @@ class Origin(str, Enum):
 
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
+
+
+class Observance(str, Enum):
+    """How a candidate stands to one rule of the contract of a backward."""
+
+    KEPT = "kept"
+    NOTED = "noted"  # not as it could be, and no reason to fail
+    REFUSED = "refused"  # the candidate raises a clear error where it could have been silently wrong
+    INAPPLICABLE = "does not apply"
+    BROKEN = "broken"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)

@@ -20,7 +20,7 @@ from gradverify.evaluation import draw_inputs
 from gradverify.function_case import FunctionCase, function_case
 from gradverify.graph import Graph
 from gradverify.measurement import run_pass
-from gradverify.report import Environment, Failure, Report, Row
+from gradverify.report import Clause, Environment, Failure, Report, Row
 from gradverify.scope import user_traceback
 from gradverify.settings import DEFAULTS, NOTHING, Settings, has_witnesses, read_settings
 from gradverify.sweep import FITTING, Sweep, excuse, sweep_sizes
@@ -408,9 +408,16 @@ def _verify_candidate(case: FunctionCase, configuration: Configuration) -> Repor
         quick=configuration.quick,
         detailed=configuration.detailed,
     )
+    contract: tuple[Clause, ...] = ()
+    if not configuration.quick and found.first is not None:
+        # Imported only here: a case with steps has no backward of its own to audit.
+        from gradverify.contract import audit
+
+        contract = audit(found.pair, found.first, strict=bool(configuration.settings.strict))
     report = dataclasses.replace(
         _blank(case, configuration),
         rows=found.rows,
+        contract=contract,
         derived=len(found.rows),
         named=len(found.rows),
         notes=found.notes,

@@ -44,6 +44,7 @@ FLOORS = (
     ("redraw", "witnesses"),
     ("origin",),
     ("candidate", "candidate.*"),
+    ("contract", "contract.*"),
     ("topology",),
     ("verification",),
     ("mutation", "reproducer", "bench", "bench.*"),

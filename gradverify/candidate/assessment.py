@@ -49,10 +49,16 @@ _UNSUPPORTED = (
 
 @dataclass(frozen=True)
 class Assessment:
-    """The rows of a candidate: outputs first, then gradients; and what could not be seen, a sentence each."""
+    """The rows of a candidate: outputs first, then gradients; and what could not be seen, a sentence each.
+
+    `pair` is what was run. `first` are the gradients of the very first call, for the audit of the contract; None where
+    the candidate cannot be audited.
+    """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    pair: Pair
+    first: dict[str, Tensor | None] | None
 
 
 def assess_candidate(
@@ -81,13 +87,13 @@ def assess_candidate(
     """
     constants = settings.constants or frozenset()
     pair = draw_pair(case, seed, dtype, device, constants)
-    _warm_up(pair)
+    warm = _warm_up(pair)
     if pair.reference is None:
         # Imported only here: a candidate with a reference needs no numerical derivatives.
         from gradverify.candidate.standalone import NOTE, judge_standalone
 
         settled = _settled(judge_standalone(pair, settings), settings, detailed)
-        return Assessment(settled, (NOTE.format(dtype=dtype_name(pair.dtype)),))
+        return Assessment(settled, (NOTE.format(dtype=dtype_name(pair.dtype)),), pair, warm)
     first = Experiment(pair, pair.reference, quick=quick, detailed=detailed)
     _check_names(settings, first)
 
@@ -97,6 +103,7 @@ def assess_candidate(
         return Experiment(other, other.reference, quick=True)
 
     rows = _misshapen(first)
+    can_be_audited = not rows
     if rows:
         notes = [f"no gradient was judged, since {', '.join(rows)} has not the shape of the reference's"]
     else:
@@ -109,7 +116,7 @@ def assess_candidate(
                 f"judged in {dtype_name(pair.dtype)} alone, where an error below the resolution shown is not noticed; "
                 f"in float64 there is no candidate, because {first.unjudged}"
             )
-    return Assessment(_settled(rows.values(), settings, detailed), tuple(notes))
+    return Assessment(_settled(rows.values(), settings, detailed), tuple(notes), pair, warm if can_be_audited else None)
 
 
 def _settled(rows: Iterable[Row], settings: Settings, detailed: bool) -> tuple[Row, ...]:
@@ -117,10 +124,10 @@ def _settled(rows: Iterable[Row], settings: Settings, detailed: bool) -> tuple[R
     return tuple(quote(row) if detailed else row for row in settled)
 
 
-def _warm_up(pair: Pair) -> None:
-    """Call the candidate once, and forget it: kernels tune themselves on their first call."""
+def _warm_up(pair: Pair) -> dict[str, Tensor | None]:
+    """Call the candidate once, and do not judge it by that: kernels tune themselves on their first call."""
     called = run(pair.candidate, pair.arguments.fresh(), pair.outputs)
-    called.gradients(draw_cotangents(Cotangent.NORMAL, called.differentiable, pair.cotangent_seed))
+    return called.gradients(draw_cotangents(Cotangent.NORMAL, called.differentiable, pair.cotangent_seed))
 
 
 def _check_names(settings: Settings, first: Experiment) -> None:

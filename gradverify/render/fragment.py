@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 
 from gradverify.render import spelling
+from gradverify.render.clauses import explain_clauses, summarize_clauses
 from gradverify.render.explanation import explain_failure, explain_rows
 from gradverify.render.table import grid_of, headline, setting_of
 from gradverify.report import Comparison, Report
@@ -30,10 +31,13 @@ def render_fragment(report: Report) -> str:
         parts.append(_quoted(explain_failure(report.error)))
     if report.rows:
         parts.append(_gradients(report))
+    if report.contract:
+        parts.append(f"<p>{escape(summarize_clauses(report.contract))}</p>")
     if not report.passed and report.dtype:
         parts.append(f"<p>{escape(setting_of(report))}</p>")
+    explained = [*explain_rows(report.failed_rows), *explain_clauses(report.broken_clauses)]
     parts += [f"<p>note: {escape(spelling.one_line(note))}</p>" for note in report.notes]
-    parts.append(_quoted("\n\n".join(explain_rows(report.failed_rows))))
+    parts.append(_quoted("\n\n".join(explained)))
     return f"<div>{''.join(parts)}</div>"
 
 

@@ -10,6 +10,7 @@ from textwrap import dedent
 
 from gradverify.location import shorten
 from gradverify.render import spelling
+from gradverify.render.clauses import explain_clauses, name_clauses, summarize_clauses
 from gradverify.render.explanation import explain_failure, explain_witnesses, tell, witnesses_against
 from gradverify.render.graph import render_svg
 from gradverify.render.page import (
@@ -209,6 +210,9 @@ def _section(report: Report, anchors: dict[int, str], drawing: str, *, is_open: 
     inherited = [row for row in report.failed_rows if row.origin is Origin.INHERITED]
     notes = [clip(note) for note in report.notes]
     notes += [clip(line) for line in explain_witnesses(report.rows).splitlines()]
+    if report.contract:
+        broken = [line.strip() for text in explain_clauses(report.broken_clauses) for line in text.splitlines()]
+        notes = [*map(clip, broken), clip(summarize_clauses(report.contract)), *notes]
     if inherited:
         notes.insert(0, f"Inherited, and right once what comes before is: {_names(inherited)}")
     left_out = [row for row in report.failed_rows if row.origin is not Origin.INHERITED and id(row) not in anchors]
@@ -243,6 +247,8 @@ def _outcome(report: Report) -> str:
     failed, total = len(report.failed_rows), len(report.rows)
     if failed:
         return f"{failed} of {spelling.several(total, 'gradient')} failed"
+    if report.broken_clauses:
+        return name_clauses(report.broken_clauses)
     return f"{spelling.several(total, 'gradient')} passed ({report.derived} of {report.named} derived)"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradverify.render import spelling
+from gradverify.render.clauses import HEADERS, clause_cells, explain_clauses, summarize_clauses
 from gradverify.render.escaping import block, cell, code, folded, prose
 from gradverify.render.explanation import explain_failure, explain_rows, explain_witnesses
 from gradverify.render.table import Grid, grid_of, headline, setting_of
@@ -33,12 +34,14 @@ def sizes_of_section(report: Report, *, seconds: float | None = None) -> tuple[s
     line = headline(report, seconds=seconds)
     shortest = f"- {prose(line)}"
     if report.passed:
-        body = "\n\n".join(part for part in (_table(grid_of(report)), *_notes(report)) if part)
+        parts = (_table(grid_of(report)), *_contract(report), *_notes(report))
+        body = "\n\n".join(part for part in parts if part)
         return (folded(line, body), shortest) if body else (shortest,)
     heading = f"### {prose(line)}"
     setting = prose(setting_of(report, seconds=seconds)) if report.dtype else ""
-    explained = explain_rows(report.failed_rows)
-    full = [heading, setting, _failure(report), *_tables(report), *_notes(report), _explanation(explained)]
+    explained = [*explain_rows(report.failed_rows), *explain_clauses(report.broken_clauses)]
+    tables = [*_tables(report), *_contract(report)]
+    full = [heading, setting, _failure(report), *tables, *_notes(report), _explanation(explained)]
     some = [heading, setting, _failure(report), _explanation(explained[:_MOST_EXPLAINED])]
     return ("\n\n".join(part for part in full if part), "\n\n".join(part for part in some if part), shortest)
 
@@ -71,6 +74,14 @@ def _table(grid: Grid) -> str:
 def table(lines: Sequence[Sequence[str]]) -> str:
     """A table of cells that are escaped already: the header, the rules below it, the rows."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _contract(report: Report) -> list[str]:
+    if not report.contract:
+        return []
+    cells = [[cell(prose(text)) for text in row] for row in clause_cells(report.contract)]
+    rows = [table([HEADERS, ["---"] * len(HEADERS), *cells])] if cells else []
+    return [prose(summarize_clauses(report.contract)), *rows]
 
 
 def _failure(report: Report) -> str:

@@ -12,6 +12,7 @@ from tabulate import tabulate, tabulate_formats
 from gradverify.errors import UsageError, did_you_mean
 from gradverify.location import shorten
 from gradverify.render import escaping, spelling
+from gradverify.render.clauses import HEADERS, clause_cells, explain_clauses, name_clauses, summarize_clauses
 from gradverify.render.color import Color, paint
 from gradverify.render.explanation import explain_failure, explain_rows, explain_witnesses, tell
 from gradverify.report import Report, Row
@@ -115,11 +116,13 @@ def render_table(report: Report, *, style: Style = PLAIN, seconds: float | None 
     if report.rows:
         grid = grid_of(report, style=style)
         paragraphs.append(style.layout(grid.rows, grid.headers, grid.aligned))
+    if report.contract:
+        paragraphs += _clauses(report, style)
     if not report.passed and report.dtype:
         paragraphs.append(setting_of(report, seconds=seconds))
     paragraphs += [f"note: {spelling.one_line(note)}" for note in report.notes]
     paragraphs.append(explain_witnesses(report.rows))
-    paragraphs += explain_rows(report.failed_rows)
+    paragraphs += [*explain_rows(report.failed_rows), *explain_clauses(report.broken_clauses)]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
@@ -130,7 +133,7 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
         where = _place(report.error.file, report.error.line)
         first = next(iter(spelling.lines(report.error.message)), report.error.kind)
         return f"{label}: {first}{where}"
-    failed = report.failed_rows
+    failed, clauses = report.failed_rows, report.broken_clauses
     if failed:
         first_failed = failed[0]
         what = "wrong" if all(row.verdict in _FAULTY for row in failed) else "failed"
@@ -144,6 +147,14 @@ def headline(report: Report, *, seconds: float | None = None) -> str:
             f"{label}: {len(failed)} of {spelling.several(len(report.rows), 'gradient')} {what}{rest}; first: "
             f"{spelling.name(first_failed.name)} ({first_failed.verdict}) {told}"
             f"{_place(first_failed.file, first_failed.line)}{mistake}"
+            + (f"; it also {name_clauses(clauses)}" if clauses else "")
+        )
+    if clauses:
+        first_broken = clauses[0]
+        amount = spelling.several(len(report.rows), "gradient")
+        return (
+            f"{label}: {amount} right, but the backward {name_clauses(clauses)}; first: "
+            f"{spelling.one_line(first_broken.seen)}{_place(first_broken.file, first_broken.line)}"
         )
     return f"{label}: {_successes(report)} · {setting_of(report, seconds=seconds)}"
 
@@ -222,6 +233,12 @@ def grid_of(report: Report, *, style: Style = PLAIN) -> Grid:
         [column.aligned for column in shown],
         [[text or "" for text in row] for row in zip(*shown.values(), strict=True)],
     )
+
+
+def _clauses(report: Report, style: Style) -> list[str]:
+    cells = clause_cells(report.contract)
+    table = [style.layout(cells, HEADERS, ["left"] * len(HEADERS))] if cells else []
+    return [summarize_clauses(report.contract), *table]
 
 
 def _columns(report: Report, style: Style) -> tuple[_Column, ...]:
