@@ -159,7 +159,7 @@ def test_verify(gradverify):
             ">       gradverify.check(Doubled)",
             "E *GradientMismatch: Doubled[[]float32]: 1 of 3 gradients wrong; first: W*",
             "test_it.py:6: GradientMismatch",
-            "Linear[[]float32]: 3 of 3 gradients right * samples=7*",
+            "Linear[[]samples=7-float32]: 3 of 3 gradients right * samples=7*",
             "gradverify: 9 gradients in 3 reports: 7 exact, 2 wrong",
         ]
     )
