@@ -59,6 +59,7 @@ class _Replay:
     raised: GradverifyError | None = None
     _finish: dict[str, int] = field(default_factory=dict)
     _mended: dict[str, Tensor] = field(default_factory=dict)
+    _mended_at: dict[str, int] = field(default_factory=dict)
     _storages: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,12 +79,25 @@ class _Replay:
             if name in self.copies and name not in self._mended:
                 return self.reference[name].clone()
             return None
+        if event.access is Access.WRITE:
+            self._unmend(number, name, value)
         self._storages[name] = _storage(value)
         if number == self._finish[name]:
-            self._finished(name, value)
+            self._finished(number, name, value)
         return None
 
-    def _finished(self, name: str, value: Tensor) -> None:
+    def _unmend(self, number: int, name: str, value: Tensor) -> None:
+        """Give back what was mended between a change in place and the assignment of its result, `d.p = dh.mul_(x)`.
+
+        The tensor is the new gradient now; the old one is read through `d`, as the reference.
+        """
+        for other, mended in list(self._mended.items()):
+            events = self.first[self._mended_at[other] : number]
+            if other != name and _storage(mended) == _storage(value) and _are_changes(events):
+                mended.data.copy_(self.copies[other])
+                del self._mended[other], self._storages[other]
+
+    def _finished(self, number: int, name: str, value: Tensor) -> None:
         self.copies[name] = value.clone()
         off = self.is_off(name, value)
         if off:
@@ -91,6 +105,7 @@ class _Replay:
         if self.unmended:
             self.ambiguous_since[name] = self.unmended[-1]
         if self._can_mend(name, value):
+            self._mended_at[name] = number
             # Through `.data`, so that the version counter does not count this as a change of the user's.
             value.data.copy_(self.reference[name])
             self._mended[name] = value
@@ -197,6 +212,10 @@ def _blame_someone(findings: dict[str, Finding], wrong: Collection[str]) -> None
         note = "through shared storage or control flow: by itself its statement is right"
         findings[name] = Finding(Origin.INTRODUCED, findings[name].replayed, note)
         return
+
+
+def _are_changes(events: Sequence[Event]) -> bool:
+    return all(event.access is Access.CHANGE for event in events)
 
 
 def _key(event: Event) -> tuple[Access, str, str, int]:
