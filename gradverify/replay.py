@@ -33,6 +33,7 @@ class Finding:
         note: what else there is to say, a sentence.
         masked: right as a whole, but off by itself: it undoes an earlier error.
         variables: what the statement saw, by name; empty unless it introduced the error.
+        steps: the gradient after each event, by number, that wrote or changed it, where there are several.
     """
 
     origin: Origin | None
@@ -40,6 +41,7 @@ class Finding:
     note: str | None = None
     masked: bool = False
     variables: Mapping[str, object] = field(default_factory=dict)
+    steps: Sequence[tuple[int, Tensor]] = ()
 
 
 @dataclass
@@ -52,6 +54,7 @@ class _Replay:
     is_off: IsOff
     copies: Tensors = field(default_factory=dict)
     variables: dict[str, dict[str, object]] = field(default_factory=dict)
+    steps: dict[str, list[tuple[int, Tensor]]] = field(default_factory=dict)
     # Off, and still in the hands of locals that could not be mended: what follows cannot be told apart.
     unmended: list[str] = field(default_factory=list)
     ambiguous_since: dict[str, str] = field(default_factory=dict)
@@ -82,6 +85,8 @@ class _Replay:
         if event.access is Access.WRITE:
             self._unmend(number, name, value)
         self._storages[name] = _storage(value)
+        if number < self._finish[name] or name in self.steps:
+            self.steps.setdefault(name, []).append((number, value.clone()))
         if number == self._finish[name]:
             self._finished(number, name, value)
         return None
@@ -193,7 +198,8 @@ def _findings(follower: _Replay, wrong: Collection[str]) -> dict[str, Finding]:
                 note = f"its origin cannot be separated from the error in d.{follower.ambiguous_since[name]}"
                 findings[name] = Finding(None, copy, note)
         elif name in wrong:
-            findings[name] = Finding(Origin.INTRODUCED, copy, variables=follower.variables[name])
+            steps = follower.steps.get(name, ())
+            findings[name] = Finding(Origin.INTRODUCED, copy, variables=follower.variables[name], steps=steps)
         else:
             note = "masked by an earlier error: from right upstream gradients this statement gives a wrong one"
             findings[name] = Finding(Origin.INTRODUCED, copy, note, True, follower.variables[name])
