@@ -19,6 +19,7 @@ from gradverify.errors import GradverifyError
 from gradverify.evaluation import Inputs, Tensors, draw_inputs
 from gradverify.measurement import Pass, run_pass
 from gradverify.mutants import Edit, Kind, Names, find_edits
+from gradverify.redraw import scaled_inputs
 from gradverify.report import Report, Row
 from gradverify.rewriting import Source, quoted_as, read_backward, with_backward
 from gradverify.study import Outcome, Trial
@@ -215,7 +216,7 @@ def _draws(case: Case, configuration: Configuration) -> tuple[Draw, Draw]:
     own = _draw(case, configuration, _inputs(case, configuration, configuration.seed))
     other = _inputs(case, configuration, configuration.seed ^ 1)
     try:
-        scaled = _draw(case, configuration, _scaled(other, configuration.seed))
+        scaled = _draw(case, configuration, scaled_inputs(other, configuration.seed))
     except GradverifyError:
         return own, _draw(case, configuration, other)
     finite = all(bool(one.isfinite().all()) for one in scaled.unbroken.candidates.values())
@@ -226,23 +227,6 @@ def _inputs(case: Case, configuration: Configuration, seed: int) -> Inputs:
     constants = configuration.settings.constants or frozenset()
     dtype, device = getattr(torch, configuration.dtype), torch.device(configuration.device)
     return draw_inputs(case, seed, dtype, device, constants)
-
-
-def _scaled(inputs: Inputs, seed: int) -> Inputs:
-    """The inputs, each element times a number between 1/2 and 3/2; a tensor of zeros becomes one of normal numbers.
-
-    Signs, zeros in between (a mask, a label) and infinities stay.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def scale(value: Tensor | None) -> Tensor | None:
-        if value is None or not value.is_floating_point():
-            return value
-        if not value.any():
-            return torch.randn(value.shape, generator=generator, dtype=torch.float32, device="cpu").to(value)
-        return value * (torch.rand(value.shape, generator=generator, dtype=torch.float32, device="cpu") + 0.5).to(value)
-
-    return dataclasses.replace(inputs, values={name: scale(value) for name, value in inputs.values.items()})
 
 
 def _draw(case: Case, configuration: Configuration, inputs: Inputs) -> Draw:

@@ -13,8 +13,10 @@ from gradverify.assessment import Assessment
 from gradverify.case import Case
 from gradverify.comparison import distance
 from gradverify.diagnosis import describe_error, diagnose
+from gradverify.diagnosis.addition import find_addition
 from gradverify.evaluation import Forward, Inputs, Tensors, run_forward
 from gradverify.judge import VANISHED, Judgement, judge_accuracy
+from gradverify.location import statement
 from gradverify.measurement import Pass
 from gradverify.redraw import Redraw, make_subject
 from gradverify.replay import Finding, IsOff, replay
@@ -52,6 +54,17 @@ def find_origins(case: Case, inputs: Inputs, working: Pass, judging: Pass, asses
             is_mistaken = finding.origin is Origin.INTRODUCED and rows[name].verdict is not Verdict.DISPUTED
             if is_mistaken and finding.replayed is not None:
                 subject = make_subject(name, finding, case, inputs, judging, judge.limits.get(name, 0.0), values)
+                addition = find_addition(subject, finding.steps)
+                if addition is not None:
+                    where = addition.location
+                    rows[name] = dataclasses.replace(
+                        rows[name],
+                        file=where.file,
+                        line=where.line,
+                        source=statement(where),
+                        hints=(addition.sentence, *rows[name].hints),
+                    )
+                    continue
                 hint = diagnose(subject, partial(redraw.subject, name)) or describe_error(subject)
                 rows[name] = dataclasses.replace(rows[name], hints=(hint, *rows[name].hints))
     if coarse:

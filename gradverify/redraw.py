@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from gradverify.case import Case, sizes_of
@@ -49,6 +51,8 @@ class Redraw:
         inputs = draw_inputs(
             case, first.cotangent_seed, dtype, first.device, frozenset(floating - first.differentiated)
         )
+        if all(_is_same(one, first.values.get(name)) for name, one in inputs.values.items()):
+            inputs = scaled_inputs(inputs, first.cotangent_seed)
         run = run_pass(case, inputs, dtype, partial=True)
         limits = {name: self._limit(name, reference) for name, reference in run.reference.items()}
 
@@ -73,6 +77,30 @@ class Redraw:
         scale = distance(first, first).scale
         ratio = distance(reference, reference).scale / scale if scale else 1.0
         return _SLACK * ratio * self._allowed.get(name, 0.0)
+
+
+def scaled_inputs(inputs: Inputs, seed: int) -> Inputs:
+    """The inputs, each element times a number between 1/2 and 3/2; a tensor of zeros becomes one of normal numbers.
+
+    Signs, zeros in between (a mask, a label) and infinities stay.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def scale(value: Tensor | None) -> Tensor | None:
+        if value is None or not value.is_floating_point():
+            return value
+        if not value.any():
+            return torch.randn(value.shape, generator=generator, dtype=torch.float32, device="cpu").to(value)
+        return value * (torch.rand(value.shape, generator=generator, dtype=torch.float32, device="cpu") + 0.5).to(value)
+
+    return dataclasses.replace(inputs, values={name: scale(value) for name, value in inputs.values.items()})
+
+
+def _is_same(one: Tensor | None, other: Tensor | None) -> bool:
+    """Whether an input does not depend on the seed; what was rounded to a lower precision counts as the same."""
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and torch.equal(one.to(other.dtype), other)
 
 
 def make_subject(

@@ -33,6 +33,7 @@ class Finding:
         note: what else there is to say, a sentence.
         masked: right as a whole, but off by itself: it undoes an earlier error.
         variables: what the statement saw, by name; empty unless it introduced the error.
+        steps: the gradient after each event, by number, that wrote or changed it, where there are several.
     """
 
     origin: Origin | None
@@ -40,6 +41,7 @@ class Finding:
     note: str | None = None
     masked: bool = False
     variables: Mapping[str, object] = field(default_factory=dict)
+    steps: Sequence[tuple[int, Tensor]] = ()
 
 
 @dataclass
@@ -52,6 +54,7 @@ class _Replay:
     is_off: IsOff
     copies: Tensors = field(default_factory=dict)
     variables: dict[str, dict[str, object]] = field(default_factory=dict)
+    steps: dict[str, list[tuple[int, Tensor]]] = field(default_factory=dict)
     # Off, and still in the hands of locals that could not be mended: what follows cannot be told apart.
     unmended: list[str] = field(default_factory=list)
     ambiguous_since: dict[str, str] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class _Replay:
     raised: GradverifyError | None = None
     _finish: dict[str, int] = field(default_factory=dict)
     _mended: dict[str, Tensor] = field(default_factory=dict)
+    _mended_at: dict[str, int] = field(default_factory=dict)
     _storages: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,12 +82,27 @@ class _Replay:
             if name in self.copies and name not in self._mended:
                 return self.reference[name].clone()
             return None
+        if event.access is Access.WRITE:
+            self._unmend(number, name, value)
         self._storages[name] = _storage(value)
+        if number < self._finish[name] or name in self.steps:
+            self.steps.setdefault(name, []).append((number, value.clone()))
         if number == self._finish[name]:
-            self._finished(name, value)
+            self._finished(number, name, value)
         return None
 
-    def _finished(self, name: str, value: Tensor) -> None:
+    def _unmend(self, number: int, name: str, value: Tensor) -> None:
+        """Give back what was mended between a change in place and the assignment of its result, `d.p = dh.mul_(x)`.
+
+        The tensor is the new gradient now; the old one is read through `d`, as the reference.
+        """
+        for other, mended in list(self._mended.items()):
+            events = self.first[self._mended_at[other] : number]
+            if other != name and _storage(mended) == _storage(value) and _are_changes(events):
+                mended.data.copy_(self.copies[other])
+                del self._mended[other], self._storages[other]
+
+    def _finished(self, number: int, name: str, value: Tensor) -> None:
         self.copies[name] = value.clone()
         off = self.is_off(name, value)
         if off:
@@ -91,6 +110,7 @@ class _Replay:
         if self.unmended:
             self.ambiguous_since[name] = self.unmended[-1]
         if self._can_mend(name, value):
+            self._mended_at[name] = number
             # Through `.data`, so that the version counter does not count this as a change of the user's.
             value.data.copy_(self.reference[name])
             self._mended[name] = value
@@ -178,7 +198,8 @@ def _findings(follower: _Replay, wrong: Collection[str]) -> dict[str, Finding]:
                 note = f"its origin cannot be separated from the error in d.{follower.ambiguous_since[name]}"
                 findings[name] = Finding(None, copy, note)
         elif name in wrong:
-            findings[name] = Finding(Origin.INTRODUCED, copy, variables=follower.variables[name])
+            steps = follower.steps.get(name, ())
+            findings[name] = Finding(Origin.INTRODUCED, copy, variables=follower.variables[name], steps=steps)
         else:
             note = "masked by an earlier error: from right upstream gradients this statement gives a wrong one"
             findings[name] = Finding(Origin.INTRODUCED, copy, note, True, follower.variables[name])
@@ -197,6 +218,10 @@ def _blame_someone(findings: dict[str, Finding], wrong: Collection[str]) -> None
         note = "through shared storage or control flow: by itself its statement is right"
         findings[name] = Finding(Origin.INTRODUCED, findings[name].replayed, note)
         return
+
+
+def _are_changes(events: Sequence[Event]) -> bool:
+    return all(event.access is Access.CHANGE for event in events)
 
 
 def _key(event: Event) -> tuple[Access, str, str, int]:

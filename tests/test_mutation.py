@@ -248,7 +248,7 @@ def test_the_mistake_that_the_report_names_is_kept():
 
 def test_a_description_of_the_error_is_no_mistake(monkeypatch):
     """Where no rule explains it, the report only says how it is distributed."""
-    monkeypatch.setattr("gradverify.origin.diagnose", lambda _: None)
+    monkeypatch.setattr("gradverify.origin.diagnose", lambda *_: None)
     case = Product()
     subject = prepare(case, configurations(case))
     (edit,) = [one for one in subject.edits if one.mutant.after == "d.x = -(d.y * t.w)"]

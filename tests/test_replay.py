@@ -414,3 +414,41 @@ def test_a_passing_run_imports_neither_replay_nor_diagnosis(tmp_path):
         [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+class Reused(Case):
+    """y = x * w, L = sum(tanh(y)); the storage of d.act becomes that of d.y, as people save memory."""
+
+    __test__ = False
+
+    def inputs(self, generator):
+        return {name: torch.randn(6, generator=generator) for name in ("x", "w")}
+
+    def forward(self, t):
+        t.y = t.x * t.w
+        t.act = torch.tanh(t.y)
+        t.out = t.act**2
+        return t.out
+
+    def backward(self, t, d):
+        d.act = 2 * t.act * d.out
+        d.y = d.act.mul_(1 - t.act**2)
+        d.x = d.y * t.w
+        d.w = d.y * t.x
+
+
+class ReusedWrong(Reused):
+    def backward(self, t, d):
+        d.act = 2 * t.act * d.out
+        d.y = d.act.mul_(1 - t.act)
+        d.x = d.y * t.w
+        d.w = d.y * t.x
+
+
+@pytest.mark.parametrize(("case", "accused"), [(Reused, ["act"]), (ReusedWrong, ["act", "y"])])
+def test_what_is_computed_in_the_storage_of_another_gradient_is_judged_by_itself(case, accused):
+    """d.act is spoilt; d.y, of which its storage became part, is right, and is blamed only where it is not."""
+    rows = verify(case).rows
+    assert [row.name for row in rows if row.origin is Origin.INTRODUCED] == accused
+    assert all(row.passed or row.origin for row in rows)
+    assert "changed in place" in next(row.hints[0] for row in rows if row.name == "act")

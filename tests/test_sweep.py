@@ -219,7 +219,7 @@ class StepsByRows(Doubled):
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> Tensor:
         rows, columns = d.shape
-        return 2 * torch.as_strided(d, (rows, columns), (rows if rows < columns else columns, 1))
+        return 2 * torch.as_strided(d.contiguous(), (rows, columns), (rows if rows < columns else columns, 1))
 
 
 class AverageOfOne(Doubled):

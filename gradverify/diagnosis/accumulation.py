@@ -13,6 +13,10 @@ from gradverify.diagnosis.sample import broadcasts_to
 from gradverify.diagnosis.subject import Contribution, Subject
 from gradverify.trace import Access
 
+ASSIGNED = (
+    "it is assigned where it should be added to: what d.{name} held before is lost; write `d.{name} = d.{name} + ...`"
+)
+
 
 class Assigned(Mistake):
     """A gradient that already held a contribution is assigned where it should be added to."""
@@ -29,10 +33,7 @@ class Assigned(Mistake):
         for share in shares if len(shares) > 1 else ():
             only, without = share.gradient, subject.reference - share.gradient
             if subject.is_candidate(only) or subject.is_candidate(without):
-                return (
-                    f"it is assigned where it should be added to: what d.{subject.name} held before is lost; "
-                    f"write `d.{subject.name} = d.{subject.name} + ...`"
-                )
+                return ASSIGNED.format(name=subject.name)
         return None
 
 

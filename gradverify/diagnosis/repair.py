@@ -51,7 +51,7 @@ class Repair(Mistake):
             affordable = int(min(_MOST_EDITS, _MOST_WORK / max(trial.work, 1.0)))
             for _, group in groupby(edits[:affordable], key=lambda edit: edit.effort):
                 mending = _linear(scene, _mending(subject, whole, _promising(subject, scene, trial, list(group))))
-                if mending:
+                if mending := _keeping_the_chain(subject, mending):
                     return _tell(subject, scene, mending)
         return None
 
@@ -121,16 +121,24 @@ def _along_the_chain(subject: Subject, edits: list[Edit]) -> list[Edit]:
     """Of edits that are equal here, those that read the gradient through which the chain rule goes, if any does."""
     upstream = {f"d.{share.through}" for share in subject.contributions}
     unread = {f"d.{share.through}" for share in subject.contributions if share.through not in subject.read_by_statement}
-
-    def reads(node: ast.expr, names: set[str]) -> bool:
-        return any(ast.unparse(one) in names for one in ast.walk(node) if isinstance(one, ast.expr))
-
-    kept = [edit for edit in edits if not reads(edit.old, upstream) or reads(edit.new, upstream)]
     for names in (unread, upstream):
-        reading = [edit for edit in kept if reads(edit.new, names) and not reads(edit.old, names)]
+        reading = [edit for edit in edits if _reads(edit.new, names) and not _reads(edit.old, names)]
         if reading:
             return reading
-    return kept or edits
+    return edits
+
+
+def _keeping_the_chain(subject: Subject, edits: list[Edit]) -> list[Edit]:
+    """Those that do not put something else in the place of a gradient through which the chain rule goes.
+
+    Such an edit is right by its value alone, as where `d.f` is 1 and another gradient is -1, whatever the inputs.
+    """
+    upstream = {f"d.{share.through}" for share in subject.contributions} if edits else set()
+    return [edit for edit in edits if not _reads(edit.old, upstream) or _reads(edit.new, upstream)]
+
+
+def _reads(node: ast.expr, names: set[str]) -> bool:
+    return any(ast.unparse(one) in names for one in ast.walk(node) if isinstance(one, ast.expr))
 
 
 def _different(scene: Scene, edits: list[Edit]) -> list[Edit]:

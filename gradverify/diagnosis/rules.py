@@ -89,6 +89,12 @@ def diagnose(subject: Subject, elsewhere: Callable[[], Subject | None] = lambda:
     return None
 
 
+def explain_part(subject: Subject) -> str | None:
+    """What is wrong with one addend of a gradient, by the rules that need no more than its values."""
+    rules = (WrongSign(), *_OF_A_PART)
+    return next((sentence for rule in rules if (sentence := rule.explain(subject)) is not None), None)
+
+
 def _confirmed(rule: Mistake, sentence: str, other: Subject | None) -> str | None:
     """The sentence, if the rule says so of other inputs too; of several formulas that fit, those that fit there."""
     if other is None or not other.allowed <= _SHARP * float(other.reference.abs().nan_to_num(posinf=0.0).max()):
