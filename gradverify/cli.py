@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from argparse import Action, ArgumentParser
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A Greek name must not end a run whose output goes to an ASCII file.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # torch says so on its first import where NumPy is not installed; nothing here needs it.
+    warnings.filterwarnings("ignore", message="Failed to initialize NumPy", category=UserWarning)
     try:
         try:
             options = _parser().parse_args(arguments)
