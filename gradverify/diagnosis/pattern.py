@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,12 +13,15 @@ from typing_extensions import override
 from gradverify.comparison import distance
 from gradverify.diagnosis.mistake import Mistake
 from gradverify.diagnosis.subject import Subject
+from gradverify.judge import APPROXIMATE
 
 # Among so many elements the sign of a tensor that has nothing to do with an error divides the right from the
 # wrong ones with a probability of 2^-24; a trace of 100 tensors still leaves 10^-5.
 _ENOUGH_SIGNS = 24
 # The tensor itself, and those computed from it, are what a gradient is masked by.
 _FEW_SIGNS = 2
+# Three digits are more than mistakes of other kinds leave right by luck.
+_THREE_DIGITS = 2.0**-10
 # More places than these are not listed one by one.
 _MOST_LISTED = 4
 
@@ -94,7 +98,17 @@ def describe_error(subject: Subject) -> str:
     pattern = find_pattern(subject, error)
     place = f", {'all ' if error.count > 1 else ''}{pattern.words}" if pattern else ""
     differ = "element differs" if total == 1 else "elements differ"
-    return f"{error.count} of {total} {differ}{place}; relative error {error.relative:.2g}"
+    return f"{error.count} of {total} {differ}{place}; relative error {error.relative:.2g}{_agreement(error.relative)}"
+
+
+def _agreement(relative: float) -> str:
+    """What an error points to that leaves the leading digits right; of one that leaves more, the judge tells."""
+    if not APPROXIMATE[1] < relative < _THREE_DIGITS:
+        return ""
+    return (
+        f": it agrees to {int(-math.log10(relative))} digits, so look for a truncated constant, an epsilon or a "
+        "threshold in one of the two"
+    )
 
 
 def _exclude_each_other(one: Tensor, other: Tensor) -> bool:
