@@ -229,6 +229,7 @@ def _approximation(seen: Derivation) -> tuple[str, ...]:
         digits = int(-math.log10(seen.error / seen.scale))
         return (
             f"agrees to {digits} digits: look for a constant or buffer rounded to float32, or an approximation in one "
-            "of the two (a truncated constant, an epsilon, a threshold)",
+            "of the two (a truncated constant, an epsilon, a threshold); a witness tells in which (--oracle "
+            "finite_difference)",
         )
     return ()

@@ -102,12 +102,12 @@ def describe_error(subject: Subject) -> str:
 
 
 def _agreement(relative: float) -> str:
-    """What an error points to that leaves the leading digits right; of one that leaves more, the judge tells."""
-    if not APPROXIMATE[1] < relative < _THREE_DIGITS:
+    """What an error points to that leaves the leading digits right; within some bounds the judge tells it already."""
+    if not 0 < relative < _THREE_DIGITS or APPROXIMATE[0] <= relative <= APPROXIMATE[1]:
         return ""
     return (
         f": it agrees to {int(-math.log10(relative))} digits, so look for a truncated constant, an epsilon or a "
-        "threshold in one of the two"
+        "threshold in one of the two; a witness tells in which (--oracle finite_difference)"
     )
 
 

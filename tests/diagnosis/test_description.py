@@ -35,7 +35,6 @@ class Halved(Scaled):
 def test_what_agrees_to_some_digits_is_told_what_to_look_for():
     """A forgotten epsilon leaves some digits right; of an error that leaves none, only its size is told."""
     hint = describe_error(subjects(Scaled())["s"])
-    assert hint.endswith(
-        "agrees to 4 digits, so look for a truncated constant, an epsilon or a threshold in one of the two"
-    )
+    assert "relative error 1.1e-05: it agrees to 4 digits, so look for a truncated constant, an epsilon or" in hint
+    assert hint.endswith("a witness tells in which (--oracle finite_difference)")
     assert "digits" not in describe_error(subjects(Halved())["s"])
