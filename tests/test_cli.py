@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gradverify
-from gradverify import verification
+from gradverify import environment, examination
 from gradverify.cli import main
 from gradverify.render.html import render_html
 from gradverify.render.json import read_json
@@ -423,14 +423,14 @@ def test_an_interruption_while_files_are_imported_ends_quietly(write, gradverify
 def test_a_fault_of_gradverify_in_one_case_hides_no_other(write, gradverify_cli, monkeypatch):
     write("cases/a.py", WRONG)
     write("cases/b.py", SQUARE)
-    examine = verification.examine
+    examine = examination.examine
 
     def fail_once(case, configuration):
         if type(case).__name__ == "Wrong":
             raise LookupError("a fault of our own")
         return examine(case, configuration)
 
-    monkeypatch.setattr(verification, "examine", fail_once)
+    monkeypatch.setattr(examination, "examine", fail_once)
     code, out, _ = gradverify_cli("run")
     assert code == 3
     assert "Wrong[float32]: gradverify itself failed with LookupError: a fault of our own; please report this\n" in out
@@ -444,7 +444,7 @@ def test_a_fault_outside_the_cases_is_told_as_one(write, gradverify_cli, monkeyp
     def fail(_):
         raise LookupError("a fault of our own")
 
-    monkeypatch.setattr(verification, "describe_environment", fail)
+    monkeypatch.setattr(environment, "describe_environment", fail)
     code, out, err = gradverify_cli("run")
     assert (code, out) == (3, "")
     assert "LookupError: a fault of our own\n" in err

@@ -12,11 +12,11 @@ from gradverify.case import Case
 from gradverify.cli import main
 from gradverify.commands import trials
 from gradverify.commands.trials import Bounds, Trials, by_case, try_mutants
+from gradverify.configuration import Configuration
 from gradverify.mutants import Kind, Mutant
 from gradverify.report import Failure
 from gradverify.study import Outcome, Trial
 from gradverify.supervision import Ended, Silent
-from gradverify.verification import Configuration
 
 SQUARE = """
 import torch

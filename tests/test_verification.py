@@ -13,11 +13,12 @@ from torch import Tensor
 import gallery
 from gradverify import Case, GradientMismatch, Gradients, Trace, check, verify
 from gradverify.case import sizes_of
+from gradverify.configuration import Configuration, configurations
 from gradverify.errors import GradverifyError, InvalidCase, UsageError
+from gradverify.examination import examine
 from gradverify.loader import cases_of, load_file
 from gradverify.settings import Settings
 from gradverify.verdict import Verdict
-from gradverify.verification import Configuration, configurations, examine
 
 CASES = Path(__file__).parent.parent / "cases"
 

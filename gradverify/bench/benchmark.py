@@ -13,12 +13,13 @@ from gradverify.bench.interval import paired_ratio
 from gradverify.bench.memory import kept_bytes, peak_bytes
 from gradverify.bench.race import Phase, Seconds, run_race
 from gradverify.case import Case, changed_sizes, sizes_of
+from gradverify.configuration import Configuration
 from gradverify.errors import GradverifyError, UsageError
+from gradverify.examination import examine, failure_of
 from gradverify.function_case import FunctionCase
 from gradverify.report import Failure, Report
 from gradverify.timing import Benchmark, Ratios, Timing
 from gradverify.verdict import Verdict
-from gradverify.verification import Configuration, examine, failure_of
 
 # How long the passes of a case race: some hundred rounds of small ones.
 SECONDS = 1.5

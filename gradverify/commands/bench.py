@@ -115,7 +115,7 @@ COMMAND = Command("bench", "time hand-derived passes next to autograd's", add_ar
 
 
 def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespace) -> ExitCode:
-    from gradverify.verification import describe_environment
+    from gradverify.environment import describe_environment
 
     environment = describe_environment({one.configuration.device for one in planned})
     environment = dataclasses.replace(environment, threads=options.threads)

@@ -49,7 +49,7 @@ def report_of(broken: Broken) -> Report:
 
 def _examine(planned: Planned) -> Report:
     from gradverify.case import changed_sizes, sizes_of
-    from gradverify.verification import examine
+    from gradverify.examination import examine
 
     case, configuration = planned.found.case, planned.configuration
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gradverify.configuration import Configuration, configurations
 from gradverify.errors import UsageError, did_you_mean
 from gradverify.location import shorten
 from gradverify.render import spelling
@@ -18,7 +19,6 @@ from gradverify.settings import NOTHING, Settings
 
 if TYPE_CHECKING:
     from gradverify.loader import Found
-    from gradverify.verification import Configuration
 
 # Where cases are looked for if the user names no place.
 DEFAULT_TARGET = "cases"
@@ -166,7 +166,6 @@ def plan(
         UsageError: for a malformed expression.
     """
     from gradverify.selection import Selection
-    from gradverify.verification import configurations
 
     selection = Selection(expression)
     planned = [
