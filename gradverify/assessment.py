@@ -13,13 +13,13 @@ from gradverify.case import Case
 from gradverify.comparison import compare, count_above, worst_element
 from gradverify.errors import InvalidCase, did_you_mean
 from gradverify.evaluation import Inputs, Tensors
+from gradverify.gradients import handed_out, written_at
 from gradverify.judge import Judgement, judge_accuracy, judge_derivation, judge_doubt, judge_zero
 from gradverify.location import Location, statement
 from gradverify.measurement import Doubts, Evidence, Pass, allowed_for, rerun_with_noise, weigh
 from gradverify.report import Row, Worst
 from gradverify.scope import defined_at, dtype_name
 from gradverify.settings import Settings
-from gradverify.trace import handed_out, written_at
 from gradverify.verdict import Verdict
 
 # Lets witnesses speak: rows, candidates, references and what rounding explains of their difference, each by name.

@@ -17,8 +17,9 @@ from gradverify.settings import NAMES, Settings, read_settings
 if TYPE_CHECKING:
     import torch
 
+    from gradverify.gradients import Gradients
     from gradverify.oracles.estimate import Oracle
-    from gradverify.trace import Gradients, Trace
+    from gradverify.trace import Trace
 
 _BOUNDS = "gradverify.bounds"
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradverify.capture import CaptureGuard
 from gradverify.case import Case
+from gradverify.entry import unseen
 from gradverify.errors import (
     CaseRaised,
     EmptyTensor,
@@ -20,23 +21,11 @@ from gradverify.errors import (
     InvalidOutput,
     NotDeterministic,
 )
+from gradverify.gradients import Gradients, Observer, derived_of, events_of, written_at
 from gradverify.location import Location
 from gradverify.misfit import blame_misfit
 from gradverify.scope import code_of, defined_at, dtype_name, own_copy, user_code
-from gradverify.trace import (
-    Gradients,
-    Observer,
-    OnAssign,
-    Trace,
-    assigned_at,
-    derived_of,
-    events_of,
-    finish,
-    frozen_copy,
-    unseen,
-    values_of,
-    written_at,
-)
+from gradverify.trace import OnAssign, Trace, assigned_at, finish, frozen_copy, values_of
 
 Tensors = dict[str, Tensor]
 

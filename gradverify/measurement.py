@@ -23,11 +23,11 @@ from gradverify.evaluation import (
     run_backward,
     run_forward,
 )
+from gradverify.gradients import Gradients, derived_of
 from gradverify.judge import PRECISIONS, Accuracy, Derivation, Doubt
 from gradverify.noise import backward_noise, run_noisy_forward, spread
 from gradverify.report import Comparison
 from gradverify.scope import dtype_name
-from gradverify.trace import Gradients, derived_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from gradverify import Case, verify
 from gradverify.capture import CaptureGuard
 from gradverify.errors import CapturedTensor, CaseRaised
 from gradverify.evaluation import draw_cotangents, draw_inputs, run_backward, run_forward
-from gradverify.trace import derived_of, values_of
+from gradverify.gradients import derived_of
+from gradverify.trace import values_of
 from test_location import in_package
 
 WEIGHT = torch.tensor([0.1, 0.2, 0.3])

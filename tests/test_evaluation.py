@@ -26,7 +26,8 @@ from gradverify.evaluation import (
     run_backward,
     run_forward,
 )
-from gradverify.trace import Access, derived_of, events_of, handed_out, values_of
+from gradverify.gradients import Access, derived_of, events_of, handed_out
+from gradverify.trace import values_of
 
 CPU = torch.device("cpu")
 
