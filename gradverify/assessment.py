@@ -12,8 +12,9 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.comparison import compare, count_above, worst_element
 from gradverify.errors import InvalidCase, did_you_mean
-from gradverify.evaluation import Inputs, Tensors
+from gradverify.evaluation import Tensors
 from gradverify.gradients import handed_out, written_at
+from gradverify.inputs import Inputs
 from gradverify.judge import Judgement, judge_accuracy, judge_derivation, judge_doubt, judge_zero
 from gradverify.location import Location, statement
 from gradverify.measurement import Doubts, Evidence, Pass, allowed_for, rerun_with_noise, weigh

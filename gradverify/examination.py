@@ -12,9 +12,9 @@ from gradverify.candidate.assessment import assess_candidate
 from gradverify.case import Case, changed_sizes, check_sizes, sizes_of
 from gradverify.configuration import Configuration
 from gradverify.errors import GradverifyError, UsageError
-from gradverify.evaluation import draw_inputs
 from gradverify.function_case import FunctionCase
 from gradverify.graph import Graph
+from gradverify.inputs import draw_inputs
 from gradverify.measurement import run_pass
 from gradverify.report import Clause, Failure, Report, Row
 from gradverify.scope import user_traceback

@@ -12,18 +12,11 @@ from torch import Tensor
 
 from gradverify.case import Case
 from gradverify.comparison import Distance, compare, distance
+from gradverify.determinism import check_deterministic
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import (
-    Forward,
-    Inputs,
-    Tensors,
-    check_deterministic,
-    draw_cotangents,
-    run_autograd,
-    run_backward,
-    run_forward,
-)
+from gradverify.evaluation import Forward, Tensors, draw_cotangents, run_autograd, run_backward, run_forward
 from gradverify.gradients import Gradients, derived_of
+from gradverify.inputs import Inputs
 from gradverify.judge import PRECISIONS, Accuracy, Derivation, Doubt
 from gradverify.noise import backward_noise, run_noisy_forward, spread
 from gradverify.report import Comparison

@@ -17,9 +17,10 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.configuration import Configuration
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors, draw_inputs
+from gradverify.evaluation import Tensors
 from gradverify.examination import examine
 from gradverify.gradients import Access, Event, events_of
+from gradverify.inputs import Inputs, draw_inputs
 from gradverify.measurement import Pass, run_pass
 from gradverify.mutants import Edit, Kind, Names, find_edits
 from gradverify.redraw import scaled_inputs

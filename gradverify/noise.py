@@ -15,7 +15,8 @@ from torch.utils.hooks import RemovableHandle
 
 from gradverify.case import Case
 from gradverify.comparison import distance
-from gradverify.evaluation import Forward, Inputs, Tensors, run_autograd, run_forward
+from gradverify.evaluation import Forward, Tensors, run_autograd, run_forward
+from gradverify.inputs import Inputs
 from gradverify.ulp import move, move_
 
 BACKWARD_DRAWS = 2

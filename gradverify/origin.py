@@ -14,8 +14,9 @@ from gradverify.case import Case
 from gradverify.comparison import distance
 from gradverify.diagnosis import describe_error, diagnose
 from gradverify.diagnosis.addition import find_addition
-from gradverify.evaluation import Forward, Inputs, Tensors, run_forward
+from gradverify.evaluation import Forward, Tensors, run_forward
 from gradverify.gradients import events_of
+from gradverify.inputs import Inputs
 from gradverify.judge import VANISHED, Judgement, judge_accuracy
 from gradverify.location import statement
 from gradverify.measurement import Pass

@@ -9,6 +9,7 @@ import torch
 import torch.utils.checkpoint
 
 from gradverify import Case, verify
+from gradverify.determinism import check_deterministic
 from gradverify.errors import (
     CaseRaised,
     EmptyTensor,
@@ -18,15 +19,9 @@ from gradverify.errors import (
     InvalidOutput,
     NotDeterministic,
 )
-from gradverify.evaluation import (
-    check_deterministic,
-    draw_cotangents,
-    draw_inputs,
-    run_autograd,
-    run_backward,
-    run_forward,
-)
+from gradverify.evaluation import draw_cotangents, run_autograd, run_backward, run_forward
 from gradverify.gradients import Access, derived_of, events_of, handed_out
+from gradverify.inputs import draw_inputs
 from gradverify.trace import values_of
 
 CPU = torch.device("cpu")

@@ -64,7 +64,8 @@ def test_the_founding_cases_pass(name):
 @pytest.mark.parametrize("name", [name for name, (_, loss) in FOUNDING.items() if loss])
 def test_the_founding_losses(name):
     """The forward values are those of the published figures."""
-    from gradverify.evaluation import draw_inputs, run_forward
+    from gradverify.evaluation import run_forward
+    from gradverify.inputs import draw_inputs
     from gradverify.trace import values_of
 
     case = founding(name)()

@@ -14,8 +14,9 @@ from gradverify.bench.contender import Contender, Contest
 from gradverify.bench.names import Names, tensors_of
 from gradverify.case import Case
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors, draw_cotangents, draw_inputs, run_backward, run_forward
+from gradverify.evaluation import Tensors, draw_cotangents, run_backward, run_forward
 from gradverify.gradients import derived_of
+from gradverify.inputs import Inputs, draw_inputs
 from gradverify.scope import defined_at, own_copy, user_code
 from gradverify.trace import values_of
 
