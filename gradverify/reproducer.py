@@ -12,8 +12,7 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
-from gradverify.case import Case, sizes_of, with_sizes
-from gradverify.case import _bounds_of as bounds_of
+from gradverify.case import Case, bounds_of, sizes_of, with_sizes
 from gradverify.configuration import Configuration
 from gradverify.environment import describe_environment
 from gradverify.errors import UsageError

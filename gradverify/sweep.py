@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradverify.case import Bounds, Case, sizes_of, with_sizes
-from gradverify.case import _bounds_of as bounds_of
+from gradverify.case import Bounds, Case, bounds_of, sizes_of, with_sizes
 from gradverify.errors import CaseRaised, UsageError
 from gradverify.function_case import FunctionCase
 from gradverify.report import Report, Row
