@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import TypedDict
 
-from gradverify.case import Case, settings_of
+from gradverify.case import Case, changed_sizes, settings_of, sizes_of
 from gradverify.settings import DEFAULTS, NOTHING, Settings
 
 
@@ -25,6 +26,29 @@ class Configuration:
     quick: bool = False
     swept: bool = False
     detailed: bool = False
+
+
+class Identity(TypedDict):
+    """What tells the results of one run from those of another; the names are those of `Report` and `Benchmark`."""
+
+    case: str
+    dtype: str
+    device: str
+    seed: int
+    sizes: dict[str, int]
+    resized: tuple[str, ...]
+
+
+def identity_of(case: Case, configuration: Configuration) -> Identity:
+    """What the results of a case in a configuration begin with, as in `Report(**identity_of(case, configuration))`."""
+    return Identity(
+        case=type(case).__name__,
+        dtype=configuration.dtype,
+        device=configuration.device,
+        seed=configuration.seed,
+        sizes=sizes_of(case),
+        resized=tuple(changed_sizes(case)),
+    )
 
 
 def configurations(

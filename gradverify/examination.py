@@ -9,8 +9,8 @@ import torch
 
 from gradverify.assessment import assess
 from gradverify.candidate.assessment import assess_candidate
-from gradverify.case import Case, changed_sizes, check_sizes, sizes_of
-from gradverify.configuration import Configuration
+from gradverify.case import Case, check_sizes
+from gradverify.configuration import Configuration, identity_of
 from gradverify.errors import GradverifyError, UsageError
 from gradverify.function_case import FunctionCase
 from gradverify.graph import Graph
@@ -34,7 +34,7 @@ def examine(case: Case, configuration: Configuration) -> Report:
     try:
         return verify_at(case, configuration)
     except GradverifyError as error:
-        return dataclasses.replace(_blank(case, configuration), error=failure_of(error))
+        return Report(**identity_of(case, configuration), error=failure_of(error))
 
 
 def verify_at(case: Case, configuration: Configuration) -> Report:
@@ -72,17 +72,6 @@ def failure_of(error: GradverifyError) -> Failure:
         file=where.file if where else None,
         line=where.line if where else None,
         traceback=user_traceback(error),
-    )
-
-
-def _blank(case: Case, configuration: Configuration) -> Report:
-    return Report(
-        case=type(case).__name__,
-        dtype=configuration.dtype,
-        device=configuration.device,
-        seed=configuration.seed,
-        sizes=sizes_of(case),
-        resized=tuple(changed_sizes(case)),
     )
 
 
@@ -135,8 +124,8 @@ def _judge(case: Case, configuration: Configuration) -> Report:
 
         rows = add_details(rows, working, judging, assessment.coarse)
     given_outputs = set(working.forward.outputs) - set(working.candidates)
-    report = dataclasses.replace(
-        _blank(case, configuration),
+    report = Report(
+        **identity_of(case, configuration),
         rows=rows,
         derived=len(working.candidates),
         named=len(set(working.forward.differentiable) - given_outputs),
@@ -172,8 +161,8 @@ def _judge_candidate(case: FunctionCase, configuration: Configuration) -> Report
         from gradverify.contract import audit
 
         contract = audit(found.pair, found.first, strict=bool(configuration.settings.strict))
-    report = dataclasses.replace(
-        _blank(case, configuration),
+    report = Report(
+        **identity_of(case, configuration),
         rows=found.rows,
         contract=contract,
         derived=len(found.rows),

@@ -12,8 +12,8 @@ from gradverify.bench.contender import Contest
 from gradverify.bench.interval import paired_ratio
 from gradverify.bench.memory import kept_bytes, peak_bytes
 from gradverify.bench.race import Phase, Seconds, run_race
-from gradverify.case import Case, changed_sizes, sizes_of
-from gradverify.configuration import Configuration
+from gradverify.case import Case
+from gradverify.configuration import Configuration, identity_of
 from gradverify.errors import GradverifyError, UsageError
 from gradverify.examination import examine, failure_of
 from gradverify.function_case import FunctionCase
@@ -49,15 +49,7 @@ def bench(
     """
     if threads < 1:
         raise UsageError(f"threads: expected 1 or more, got {threads}")
-    blank = Benchmark(
-        case=type(case).__name__,
-        dtype=configuration.dtype,
-        device=configuration.device,
-        seed=configuration.seed,
-        sizes=sizes_of(case),
-        resized=tuple(changed_sizes(case)),
-        threads=threads,
-    )
+    blank = Benchmark(**identity_of(case, configuration), threads=threads)
     report = examine(case, configuration)
     if report.error is not None:
         return dataclasses.replace(blank, error=report.error)

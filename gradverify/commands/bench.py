@@ -22,6 +22,7 @@ from gradverify.commands.plan import (
     resize,
     targets_of,
 )
+from gradverify.configuration import identity_of
 from gradverify.errors import UsageError
 from gradverify.progress import Progress, show_progress
 from gradverify.render import spelling
@@ -163,17 +164,7 @@ def _bench(planned: Planned, options: Namespace) -> Benchmark:
 
 def _blank(planned: Planned) -> Benchmark:
     """A benchmark before it has run."""
-    from gradverify.case import changed_sizes, sizes_of
-
-    case, configuration = planned.found.case, planned.configuration
-    return Benchmark(
-        case=type(case).__name__,
-        dtype=configuration.dtype,
-        device=configuration.device,
-        seed=configuration.seed,
-        sizes=sizes_of(case),
-        resized=tuple(changed_sizes(case)),
-    )
+    return Benchmark(**identity_of(planned.found.case, planned.configuration))
 
 
 def _write(benchmarks: Sequence[Benchmark], environment: Environment, options: Namespace) -> None:
