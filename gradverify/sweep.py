@@ -213,6 +213,7 @@ class _Search:
         """The next combination: all sizes different, one of them changed, or now and then all alike."""
         # Modifiers first: a stride of 2 says more than any size that it is taken from.
         names = sorted(self._ranges, key=lambda name: not self._ranges[name].is_modifier)
+        # One in eight: a few mistakes show only where sizes are alike, most where they differ.
         if number % 8 == 7:
             largest = int(self._budget ** (1 / len(names)))
             alike = self._chance.choice([one for one in _DIMENSIONS if one <= largest])

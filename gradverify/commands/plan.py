@@ -80,7 +80,11 @@ def targets_of(options: Namespace) -> list[str]:
 
 
 def parse_size(text: str) -> tuple[str, tuple[int, ...]]:
-    """The name and the values of `name=10,100`; `1e3` is 1000."""
+    """The name and the values of `name=10,100`; `1e3` is 1000.
+
+    Raises:
+        ArgumentTypeError: for anything else.
+    """
     name, equals, values = text.partition("=")
     try:
         numbers = tuple(_integer(value) for value in values.split(","))
@@ -115,7 +119,11 @@ def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]])
 
 
 def parse_count(text: str) -> int:
-    """How many combinations of sizes `--sweep` asks for."""
+    """How many combinations of sizes `--sweep` asks for.
+
+    Raises:
+        ArgumentTypeError: for what is no integer of 1 or more.
+    """
     try:
         count = int(text)
     except ValueError:
