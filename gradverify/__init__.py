@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from gradverify.errors import GradientMismatch as GradientMismatch
     from gradverify.errors import GradverifyError as GradverifyError
     from gradverify.function_case import FunctionCase as FunctionCase
+    from gradverify.gradients import Gradients as Gradients
     from gradverify.notebook import cmp as cmp
     from gradverify.report import Clause as Clause
     from gradverify.report import Comparison as Comparison
     from gradverify.report import Report as Report
     from gradverify.report import Row as Row
-    from gradverify.trace import Gradients as Gradients
     from gradverify.trace import Trace as Trace
     from gradverify.verdict import Observance as Observance
     from gradverify.verdict import Verdict as Verdict
@@ -33,7 +33,7 @@ _HOMES = {
     "Clause": "report",
     "Comparison": "report",
     "FunctionCase": "function_case",
-    "Gradients": "trace",
+    "Gradients": "gradients",
     "GradientMismatch": "errors",
     "GradverifyError": "errors",
     "Observance": "verdict",

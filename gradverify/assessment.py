@@ -12,14 +12,15 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.comparison import compare, count_above, worst_element
 from gradverify.errors import InvalidCase, did_you_mean
-from gradverify.evaluation import Inputs, Tensors
+from gradverify.evaluation import Tensors
+from gradverify.gradients import handed_out, written_at
+from gradverify.inputs import Inputs
 from gradverify.judge import Judgement, judge_accuracy, judge_derivation, judge_doubt, judge_zero
 from gradverify.location import Location, statement
 from gradverify.measurement import Doubts, Evidence, Pass, allowed_for, rerun_with_noise, weigh
 from gradverify.report import Row, Worst
 from gradverify.scope import defined_at, dtype_name
 from gradverify.settings import Settings
-from gradverify.trace import handed_out, written_at
 from gradverify.verdict import Verdict
 
 # Lets witnesses speak: rows, candidates, references and what rounding explains of their difference, each by name.
@@ -111,8 +112,23 @@ def assess(
         rows = hear(rows, judging.candidates, judging.reference, limits)
         allowed.update({name: limit for name, limit in limits.items() if rows[name].verdict is Verdict.WRONG})
     ordered = [rows[name] for name in working.candidates]
-    settled = tuple(_settle(row, settings) for row in (*ordered, *_not_derived(case, inputs, working)))
+    settled = tuple(settle(row, settings) for row in (*ordered, *_not_derived(case, inputs, working)))
     return Assessment(settled, allowed, frozenset(coarse), evidence)
+
+
+def settle(row: Row, settings: Settings) -> Row:
+    """Decide whether the row passes, which the verdict alone does not where a setting speaks of it."""
+    fails = row.verdict.fails or (bool(settings.strict) and row.verdict is Verdict.IMPRECISE)
+    reason = (settings.known or {}).get((row.name, row.dtype))
+    if reason is not None and fails:
+        return dataclasses.replace(
+            row, verdict=Verdict.KNOWN, passed=True, hints=(f"{reason} ({row.verdict})", *row.hints)
+        )
+    if reason is not None:
+        hint = f"passes, but `known` lists it ({reason}): remove the entry"
+        return dataclasses.replace(row, passed=False, hints=(hint, *row.hints))
+    allowed_to_miss = row.verdict is Verdict.MISSING and bool(settings.partial)
+    return dataclasses.replace(row, passed=not fails or allowed_to_miss)
 
 
 def _check_names(case: Case, settings: Settings, working: Pass) -> None:
@@ -208,18 +224,3 @@ def _not_derived(case: Case, inputs: Inputs, working: Pass) -> list[Row]:
         elif name in inputs.differentiated and name not in working.forward.outputs:
             rows.append(row)
     return rows
-
-
-def _settle(row: Row, settings: Settings) -> Row:
-    """Decide whether the row passes, which the verdict alone does not where a setting speaks of it."""
-    fails = row.verdict.fails or (bool(settings.strict) and row.verdict is Verdict.IMPRECISE)
-    reason = (settings.known or {}).get((row.name, row.dtype))
-    if reason is not None and fails:
-        return dataclasses.replace(
-            row, verdict=Verdict.KNOWN, passed=True, hints=(f"{reason} ({row.verdict})", *row.hints)
-        )
-    if reason is not None:
-        hint = f"passes, but `known` lists it ({reason}): remove the entry"
-        return dataclasses.replace(row, passed=False, hints=(hint, *row.hints))
-    allowed_to_miss = row.verdict is Verdict.MISSING and bool(settings.partial)
-    return dataclasses.replace(row, passed=not fails or allowed_to_miss)

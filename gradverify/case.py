@@ -17,8 +17,9 @@ from gradverify.settings import NAMES, Settings, read_settings
 if TYPE_CHECKING:
     import torch
 
+    from gradverify.gradients import Gradients
     from gradverify.oracles.estimate import Oracle
-    from gradverify.trace import Gradients, Trace
+    from gradverify.trace import Trace
 
 _BOUNDS = "gradverify.bounds"
 
@@ -113,9 +114,23 @@ class Case(ABC):
         return f"{type(self).__name__}({shown})"
 
 
+def bounds_of(cls: type[Case]) -> dict[str, Bounds]:
+    """What each size of a class may be, by name: its integer fields that are given by keyword."""
+    found: dict[str, Bounds] = {}
+    for field in _fields(cls):
+        if not field.init:  # computed by the case itself
+            continue
+        if _BOUNDS in field.metadata:
+            found[field.name] = field.metadata[_BOUNDS]
+        elif _is_integer(field.default) and field.type in (int, "int"):
+            # A plain field such as `padding: int = 0` states no bound but its own default.
+            found[field.name] = Bounds(low=min(1, field.default))
+    return found
+
+
 def sizes_of(case: Case) -> dict[str, int]:
     """The sizes of a case: its integer fields, by name."""
-    return {name: getattr(case, name) for name in _bounds_of(type(case))}
+    return {name: getattr(case, name) for name in bounds_of(type(case))}
 
 
 def changed_sizes(case: Case) -> dict[str, int]:
@@ -132,7 +147,7 @@ def with_sizes(case: Case, sizes: Mapping[str, int]) -> Case:
     """
     if not sizes:
         return case
-    known = _bounds_of(type(case))
+    known = bounds_of(type(case))
     for name, value in sizes.items():
         if name not in known:
             raise UsageError(f"{type(case).__name__} has no size {name!r}; {did_you_mean(name, known)}")
@@ -157,7 +172,7 @@ def check_sizes(case: Case) -> None:
         UsageError: if they do not.
         CaseRaised: from what the case's own `valid` raised.
     """
-    for name, bounds in _bounds_of(type(case)).items():
+    for name, bounds in bounds_of(type(case)).items():
         _check_size(case, name, getattr(case, name), bounds)
     try:
         fit = case.valid()
@@ -178,19 +193,6 @@ def settings_of(case: Case | type[Case]) -> Settings:
 def is_complete(cls: type[Case]) -> bool:
     """Whether the class defines all that verifying it needs."""
     return not inspect.isabstract(cls)
-
-
-def _bounds_of(cls: type[Case]) -> dict[str, Bounds]:
-    found: dict[str, Bounds] = {}
-    for field in _fields(cls):
-        if not field.init:  # computed by the case itself
-            continue
-        if _BOUNDS in field.metadata:
-            found[field.name] = field.metadata[_BOUNDS]
-        elif _is_integer(field.default) and field.type in (int, "int"):
-            # A plain field such as `padding: int = 0` states no bound but its own default.
-            found[field.name] = Bounds(low=min(1, field.default))
-    return found
 
 
 def _fields(cls: type[Case]) -> tuple[dataclasses.Field[Any], ...]:

@@ -109,6 +109,8 @@ class GradientMismatch(AssertionError):
         return type(self), (str(self), self.report)
 
 
+# A line or two of a terminal.
+_MOST_NAMES = 12
 # Above the 0.6 from which difflib takes two names for near.
 _NEAR = 0.7
 
@@ -127,5 +129,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f"did you mean {near[0]!r}?"
     if not names:
         return "there are none"
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
     return f"known names: {shown}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,55 +11,22 @@ from torch import Tensor
 
 from gradverify.capture import CaptureGuard
 from gradverify.case import Case
+from gradverify.entry import describe, unseen
 from gradverify.errors import (
     CaseRaised,
     EmptyTensor,
     GradverifyError,
     InvalidGradient,
-    InvalidInputs,
     InvalidOutput,
-    NotDeterministic,
 )
+from gradverify.gradients import Gradients, Observer, derived_of, events_of, written_at
+from gradverify.inputs import Inputs
 from gradverify.location import Location
 from gradverify.misfit import blame_misfit
 from gradverify.scope import code_of, defined_at, dtype_name, own_copy, user_code
-from gradverify.trace import (
-    Gradients,
-    Observer,
-    OnAssign,
-    Trace,
-    assigned_at,
-    derived_of,
-    events_of,
-    finish,
-    frozen_copy,
-    unseen,
-    values_of,
-    written_at,
-)
+from gradverify.trace import OnAssign, Trace, assigned_at, finish, frozen_copy, values_of
 
 Tensors = dict[str, Tensor]
-
-# Two runs that drop each of a few elements at random agree by luck one time in 2^elements; twenty do not.
-_MORE_RUNS = 20
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The inputs of a case, rounded to the working dtype; every pass starts from a copy of them.
-
-    Attributes:
-        case: the case as `inputs` left it, its own tensors rounded likewise.
-        values: by name; None passes through.
-        differentiated: the names of those with a gradient.
-        cotangent_seed: of the generator that draws the cotangents.
-    """
-
-    case: Case
-    values: dict[str, Tensor | None]
-    differentiated: frozenset[str]
-    cotangent_seed: int
-    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -94,45 +61,6 @@ class Forward:
     def largest(self) -> int:
         """The largest number of elements of a recorded tensor."""
         return max(value.numel() for value in values_of(self.trace).values())
-
-
-def draw_inputs(case: Case, seed: int, dtype: torch.dtype, device: torch.device, constants: frozenset[str]) -> Inputs:
-    """The inputs for a seed, at the working dtype and on the device.
-
-    Raises:
-        InvalidInputs: if they are no mapping of names to tensors, or none has a gradient.
-        EmptyTensor: if one has no element.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    where = defined_at(case, "inputs")
-    # The generator is on the CPU whatever the device, so that a seed means the same everywhere.
-    # Half precisions are rounded to afterwards: drawing in them gives few distinct numbers, and much of what an
-    # `inputs` may call does not exist for them.
-    drawn_at = dtype if dtype == torch.float64 else torch.float32
-    own = own_copy(case, drawn_at, torch.device("cpu"))
-    with user_code(case, "inputs", drawn_at, torch.device("cpu")):
-        drawn: object = own.inputs(generator)
-        if not isinstance(drawn, Mapping):
-            raise InvalidInputs(f"inputs returned {_describe(drawn)}; expected a mapping such as {{'x': x}}", where)
-        for name, value in drawn.items():
-            _check_input(name, value, where)
-        for name in sorted(constants - set(drawn)):
-            raise InvalidInputs(f"`constants` names {name!r}, which is no input; inputs: {', '.join(drawn)}", where)
-        floating = {name for name, value in drawn.items() if value is not None and value.is_floating_point()}
-        if not floating - constants:
-            shown = ", ".join(f"{name} ({_describe(value)})" for name, value in drawn.items())
-            raise InvalidInputs(
-                "no input has a gradient: at least one must be a floating tensor that is not in `constants`; "
-                f"got {shown or 'no inputs at all'}",
-                where,
-            )
-    values = {
-        name: None if value is None else value.detach().to(device, dtype if name in floating else value.dtype)
-        for name, value in drawn.items()
-    }
-    cotangent_seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
-    rounded = own_copy(own, dtype, torch.device("cpu"))
-    return Inputs(rounded, values, frozenset(floating - constants), cotangent_seed, device)
 
 
 def run_forward(
@@ -174,42 +102,6 @@ def run_forward(
             _check_recorded(trace, inputs)
             outputs = _name_outputs(trace, returned, where)
     return Forward(own, trace if with_grad else frozen_copy(trace), outputs, dtype, inputs.device, guard)
-
-
-def check_deterministic(case: Case, inputs: Inputs, forward: Forward) -> None:
-    """Run the forward once more and compare every recorded tensor; several times where it drew random numbers.
-
-    Raises:
-        NotDeterministic: where two runs differ by more than rounding.
-    """
-    before = _random_states(inputs.device)
-    _check_alike(case, forward, run_forward(case, inputs, forward.dtype, with_grad=False))
-    if all(torch.equal(now, then) for now, then in zip(_random_states(inputs.device), before, strict=True)):
-        return
-    for _ in range(_MORE_RUNS):
-        _check_alike(case, forward, run_forward(case, inputs, forward.dtype, with_grad=False))
-
-
-def _random_states(device: torch.device) -> list[Tensor]:
-    """The states of the global generators that a forward may draw from."""
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    return states
-
-
-def _check_alike(case: Case, forward: Forward, again: Forward) -> None:
-    first, second = values_of(forward.trace), values_of(again.trace)
-    for name in {**first, **second}:
-        if name in first and name in second and _agree(second[name].detach(), first[name].detach()):
-            continue
-        error = NotDeterministic(
-            f"two runs of forward on the same inputs gave different values of t.{name}: draw the randomness in "
-            "`inputs` and pass it as a tensor",
-            assigned_at(forward.trace, name) or assigned_at(again.trace, name),
-        )
-        error.case = type(case).__name__
-        raise error
 
 
 def draw_cotangents(inputs: Inputs, forward: Forward) -> Tensors:
@@ -281,7 +173,7 @@ def run_backward(
             events_of(gradients)
             if returned is not None:
                 raise InvalidOutput(
-                    f"backward returned {_describe(returned)}; assign each gradient to `d.<name>` and return nothing",
+                    f"backward returned {describe(returned)}; assign each gradient to `d.<name>` and return nothing",
                     defined_at(case, "backward"),
                 )
             with unseen():
@@ -296,37 +188,6 @@ def _leaf(value: Tensor, dtype: torch.dtype, differentiated: bool) -> Tensor:
     if not value.is_floating_point():
         return value.clone()
     return value.to(dtype, copy=True).requires_grad_(differentiated)
-
-
-def _check_input(name: object, value: object, where: Location) -> None:
-    if not isinstance(name, str):
-        raise InvalidInputs(f"inputs: a name is a string, got {name!r}", where)
-    if value is None:
-        return
-    if not isinstance(value, Tensor):
-        raise InvalidInputs(
-            f"inputs: {name!r} is {_describe(value)}, expected a tensor: torch.tensor(...) makes one, and plain "
-            "numbers are fields of the case",
-            where,
-        )
-    if value.layout is not torch.strided:
-        raise InvalidInputs(
-            f"inputs: {name!r} is {str(value.layout).removeprefix('torch.')}; pass its values and indices as dense "
-            "tensors and build the sparse one in forward",
-            where,
-        )
-    if value.is_complex():
-        raise InvalidInputs(
-            f"inputs: {name!r} is complex; gradients are compared for real tensors, so pass its real and imaginary "
-            "parts and build the complex one in forward",
-            where,
-        )
-    if value.numel() == 0:
-        raise EmptyTensor(
-            f"inputs: {name!r} has no elements (shape {tuple(value.shape)}), so that nothing can be compared: "
-            "choose sizes of at least 1",
-            where,
-        )
 
 
 def _check_recorded(trace: Trace, inputs: Inputs) -> None:
@@ -370,7 +231,7 @@ def _name_outputs(trace: Trace, returned: object, where: Location) -> tuple[str,
     for output in outputs:
         if not isinstance(output, Tensor):
             raise InvalidOutput(
-                f"forward returned {_describe(output)}; expected a tensor assigned to t, or a tuple of such", where
+                f"forward returned {describe(output)}; expected a tensor assigned to t, or a tuple of such", where
             )
         # The last name wins, so that `t.loss = t.total` returns as the loss.
         name = next((name for name, value in reversed(values_of(trace).items()) if value is output), None)
@@ -390,23 +251,3 @@ def _name_outputs(trace: Trace, returned: object, where: Location) -> tuple[str,
             raise InvalidOutput(f"forward returned t.{name} twice; return each output once", where)
         names.append(name)
     return tuple(names)
-
-
-def _agree(value: Tensor, known: Tensor) -> bool:
-    """Whether two runs gave the same value, up to rounding that differs between runs (atomic additions)."""
-    if value.shape != known.shape or value.dtype != known.dtype:
-        return False
-    if torch.equal(value, known):
-        return True
-    if not value.is_floating_point():
-        return False
-    # Half of the digits: far above what the order of a sum changes, far below any draw of random numbers.
-    tolerance = torch.finfo(value.dtype).eps ** 0.5
-    scale = known[torch.isfinite(known)].abs().max() if torch.isfinite(known).any() else known.new_zeros(())
-    return torch.allclose(value, known, rtol=0.0, atol=float(scale) * tolerance, equal_nan=True)
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a {dtype_name(value.dtype)} tensor"
-    return repr(value) if value is None or isinstance(value, (bool, int, float)) else f"a {type(value).__name__}"

@@ -193,12 +193,6 @@ def _group(name: str, members: Sequence[Node]) -> Node:
     )
 
 
-def _noun(node: Node) -> str:
-    if node.kind is Kind.OPERATION:
-        return "operations"
-    return "tensors" if node.data is None else "values"
-
-
 def _redirected(edges: Iterable[Edge], into: dict[str, str]) -> tuple[Edge, ...]:
     """The edges between what the nodes became part of, each once."""
     found: dict[tuple[str, str], Edge] = {}

@@ -32,6 +32,9 @@ def find(value: float, values: Values) -> int:
     """The first place of an extreme.
 
     Measured on 2^18 float32 elements: 80 us, where comparing all of them takes 600.
+
+    Raises:
+        ValueError: where no element has the value.
     """
     if isinstance(values, list):
         return values.index(value)

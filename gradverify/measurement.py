@@ -12,22 +12,15 @@ from torch import Tensor
 
 from gradverify.case import Case
 from gradverify.comparison import Distance, compare, distance
+from gradverify.determinism import check_deterministic
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import (
-    Forward,
-    Inputs,
-    Tensors,
-    check_deterministic,
-    draw_cotangents,
-    run_autograd,
-    run_backward,
-    run_forward,
-)
+from gradverify.evaluation import Forward, Tensors, draw_cotangents, run_autograd, run_backward, run_forward
+from gradverify.gradients import Gradients, derived_of
+from gradverify.inputs import Inputs
 from gradverify.judge import PRECISIONS, Accuracy, Derivation, Doubt
 from gradverify.noise import backward_noise, run_noisy_forward, spread
 from gradverify.report import Comparison
 from gradverify.scope import dtype_name
-from gradverify.trace import Gradients, derived_of
 
 
 @dataclass(frozen=True)
@@ -184,26 +177,41 @@ class Doubts:
     def of(self, name: str, derivation: Derivation) -> Doubt:
         """The evidence on one of the gradients."""
         candidate, reference = self._judging.candidates[name], self._judging.reference[name]
-        moved = self._moved[name]
-        unsettled = moved > derivation.unsettled_beyond
-        differences = (candidate - reference).abs_().nan_to_num_(nan=torch.inf)
-        differences.masked_fill_(unsettled | ~reference.isfinite(), 0.0)
-        settled = moved.masked_fill(unsettled, 0.0)
-        numbers = torch.stack([moved.max(), settled.max(), differences.max(), unsettled.sum().to(moved.dtype)]).tolist()
-        return Doubt(
-            noise=numbers[0],
-            settled_noise=numbers[1],
-            settled_error=numbers[2],
-            unsettled=int(numbers[3]),
-            float32_error=self._float32_error(name),
-            fits_float32=_fits_float32(candidate) and not _fits_float32(reference),
-        )
+        return doubt_of(candidate, reference, self._moved[name], derivation, self._float32_error(name))
 
     def _float32_error(self, name: str) -> float | None:
         if self._float32 is None or name not in self._float32.candidates:
             return None
         candidate, reference = self._float32.candidates[name], self._float32.reference[name]
         return distance(candidate, reference).error if candidate.shape == reference.shape else None
+
+
+def doubt_of(
+    candidate: Tensor, reference: Tensor, moved: Tensor, derivation: Derivation, float32_error: float | None
+) -> Doubt:
+    """What an alarm over one gradient is answered with.
+
+    Args:
+        candidate: the gradient in float64.
+        reference: that of the reference, of the same shape.
+        moved: how far one ulp of the forward values moves each element of the reference.
+        derivation: what raised the alarm.
+        float32_error: the error of the candidate in float32, None where there is none.
+    """
+    unsettled = moved > derivation.unsettled_beyond
+    differences = (candidate - reference).abs_().nan_to_num_(nan=torch.inf)
+    differences.masked_fill_(unsettled | ~reference.isfinite(), 0.0)
+    settled = moved.masked_fill(unsettled, 0.0)
+    # One transfer from the device for all four.
+    numbers = torch.stack([moved.max(), settled.max(), differences.max(), unsettled.sum().to(moved.dtype)]).tolist()
+    return Doubt(
+        noise=numbers[0],
+        settled_noise=numbers[1],
+        settled_error=numbers[2],
+        unsettled=int(numbers[3]),
+        float32_error=float32_error,
+        fits_float32=_fits_float32(candidate) and not _fits_float32(reference),
+    )
 
 
 def _is_double(one: Pass) -> bool:

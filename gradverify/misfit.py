@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from gradverify.errors import CaseRaised
-from gradverify.trace import Access, Event, Gradients, Trace, derived_of, events_of, finished_by, values_of
+from gradverify.gradients import Access, Event, Gradients, derived_of, events_of, finished_by
+from gradverify.trace import Trace, values_of
 
 
 def blame_misfit(error: CaseRaised, gradients: Gradients, trace: Trace) -> None:

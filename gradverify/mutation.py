@@ -15,17 +15,20 @@ import torch
 from torch import Tensor
 
 from gradverify.case import Case
+from gradverify.configuration import Configuration
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors, draw_inputs
+from gradverify.evaluation import Tensors
+from gradverify.examination import examine
+from gradverify.gradients import Access, Event, events_of
+from gradverify.inputs import Inputs, draw_inputs
 from gradverify.measurement import Pass, run_pass
 from gradverify.mutants import Edit, Kind, Names, find_edits
 from gradverify.redraw import scaled_inputs
 from gradverify.report import Report, Row
 from gradverify.rewriting import Source, quoted_as, read_backward, with_backward
 from gradverify.study import Outcome, Trial
-from gradverify.trace import Access, Event, events_of, values_of
+from gradverify.trace import values_of
 from gradverify.verdict import Origin, Verdict
-from gradverify.verification import Configuration, examine
 
 # Two gradients that differ by less, of their largest element, are those of one formula: what two orders of the
 # same few operations give. Far above it begins what an edit does, far below ends what a judge would forgive.

@@ -14,7 +14,9 @@ from gradverify.case import Case
 from gradverify.comparison import distance
 from gradverify.diagnosis import describe_error, diagnose
 from gradverify.diagnosis.addition import find_addition
-from gradverify.evaluation import Forward, Inputs, Tensors, run_forward
+from gradverify.evaluation import Forward, Tensors, run_forward
+from gradverify.gradients import events_of
+from gradverify.inputs import Inputs
 from gradverify.judge import VANISHED, Judgement, judge_accuracy
 from gradverify.location import statement
 from gradverify.measurement import Pass
@@ -22,7 +24,7 @@ from gradverify.redraw import Redraw, make_subject
 from gradverify.replay import Finding, IsOff, replay
 from gradverify.report import Row
 from gradverify.scope import dtype_name
-from gradverify.trace import events_of, values_of
+from gradverify.trace import values_of
 from gradverify.verdict import Origin, Verdict
 
 _JUDGED = {Verdict.WRONG, Verdict.SHAPE, Verdict.DTYPE, Verdict.NONFINITE, Verdict.DISPUTED, Verdict.KNOWN}

@@ -20,7 +20,7 @@ from gradverify.report import Report
 from gradverify.timing import Benchmark, Ratio, Timing
 
 if TYPE_CHECKING:
-    from gradverify.verification import Configuration
+    from gradverify.configuration import Configuration
 
 # How long an item lasts, about, and within which number of rounds.
 _SECONDS = 0.5

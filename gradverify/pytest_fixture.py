@@ -132,7 +132,11 @@ def make_fixture(request: pytest.FixtureRequest) -> GradverifyFixture:
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Run a test once for each of several dtypes, devices and seeds that the command line or a mark names."""
+    """Run a test once for each of several dtypes, devices and seeds that the command line or a mark names.
+
+    Raises:
+        CollectError: for a mark that does not fit.
+    """
     test = metafunc.definition
     try:
         overrides = _overrides(test)

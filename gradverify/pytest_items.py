@@ -1,6 +1,6 @@
 """A Case as pytest items, one a dtype.
 
-Imported once a session may hold a case; only a case that is there brings in `gradverify.verification`, and torch.
+Imported once a session may hold a case; only a case that is there brings in `gradverify.examination`, and torch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gradverify.render.spelling import several
 if TYPE_CHECKING:
     from _pytest.nodeid import NodeId  # which earlier versions of pytest do not have
 
-    from gradverify.verification import Configuration
+    from gradverify.configuration import Configuration
 
 _Collector = pytest.Module | pytest.Class
 
@@ -173,7 +173,7 @@ def _make_item(
 
 def _verify(case: Case, item: CaseItem) -> None:
     __tracebackhide__ = True
-    from gradverify.verification import examine
+    from gradverify.examination import examine
 
     reports = [examine(case, run) for run in item.runs]
     item.stash[REPORTS] = reports
@@ -209,7 +209,7 @@ def _runs_of(collector: _Collector, case: Case) -> list[Configuration]:
     Raises:
         UsageError: for a mark that does not fit.
     """
-    from gradverify.verification import configurations
+    from gradverify.configuration import configurations
 
     marks = [*reversed(marks_of(type(case))), *collector.iter_markers()]
     if any(mark.name == "parametrize" for mark in marks):

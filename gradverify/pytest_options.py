@@ -29,7 +29,7 @@ _OPTIONS: tuple[tuple[str, Literal["string", "args", "bool"], str], ...] = (
         "what the section at the end shows: failed, a line a failing report; all, every table; none, no section; "
         "auto (the default), a line a report, of more than ten only those that did not simply pass",
     ),
-    ("format", "string", "the format of the tables, one of tabulate's"),
+    ("format", "string", "the format of the tables, one of tabulate's or markdown"),
     ("dtype", "args", "verify at this dtype; may be repeated"),
     ("device", "args", "verify on this device; may be repeated"),
     ("seed", "args", "draw the inputs from this seed; may be repeated"),

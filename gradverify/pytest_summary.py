@@ -57,7 +57,7 @@ def attach_reports(item: pytest.Item, when: str) -> None:
 
 @functools.cache
 def _environment_with(*devices: str) -> Environment:
-    from gradverify.verification import describe_environment
+    from gradverify.environment import describe_environment
 
     return describe_environment(devices)
 

@@ -12,11 +12,13 @@ from gradverify.case import Case, sizes_of
 from gradverify.comparison import distance
 from gradverify.diagnosis import Subject, find_contributions
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors, draw_inputs, run_forward
+from gradverify.evaluation import Tensors, run_forward
+from gradverify.gradients import events_of, finished_by
+from gradverify.inputs import Inputs, draw_inputs
 from gradverify.location import statement
 from gradverify.measurement import Pass, run_pass
 from gradverify.replay import Finding, replay
-from gradverify.trace import events_of, finished_by, values_of
+from gradverify.trace import values_of
 from gradverify.verdict import Origin
 
 # What rounding explains was measured on the first inputs; on others of the same kind it is of the same order.

@@ -14,8 +14,9 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.errors import GradverifyError
 from gradverify.evaluation import Forward, Tensors, run_backward
+from gradverify.gradients import Access, Event, events_of, finished_by
 from gradverify.location import caller_variables, raised_at
-from gradverify.trace import Access, Event, events_of, finished_by, values_of
+from gradverify.trace import values_of
 from gradverify.verdict import Origin
 
 # Whether a replayed gradient is off: its name, and its value from right upstream gradients.

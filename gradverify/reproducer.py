@@ -12,15 +12,16 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
-from gradverify.case import Case, sizes_of, with_sizes
-from gradverify.case import _bounds_of as bounds_of
+from gradverify.case import Case, bounds_of, sizes_of, with_sizes
+from gradverify.configuration import Configuration
+from gradverify.environment import describe_environment
 from gradverify.errors import UsageError
+from gradverify.examination import examine
 from gradverify.function_case import FunctionCase, function_case
 from gradverify.render.table import headline
 from gradverify.report import Report
 from gradverify.script import Script
 from gradverify.settings import has_witnesses
-from gradverify.verification import Configuration, describe_environment, examine
 
 # Bisection between 1 and 10^6 takes 20 runs: enough for three such sizes.
 _MOST_RUNS = 60

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from _pytest.mark import expression as _expression
+from _pytest.mark import expression as marks
 
 from gradverify.errors import UsageError
 
 # pytest 8 raises an error of its own, later versions Python's.
-_MALFORMED = (SyntaxError, getattr(_expression, "ParseError", SyntaxError))
+_MALFORMED = (SyntaxError, getattr(marks, "ParseError", SyntaxError))
 
 
 class Selection:
@@ -22,7 +22,7 @@ class Selection:
             UsageError: if it is malformed.
         """
         try:
-            self._compiled = _expression.Expression.compile(expression) if expression.strip() else None
+            self._compiled = marks.Expression.compile(expression) if expression.strip() else None
         except _MALFORMED as error:
             reason = getattr(error, "msg", None) or error
             raise UsageError(

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradverify.case import Bounds, Case, sizes_of, with_sizes
-from gradverify.case import _bounds_of as bounds_of
+from gradverify.case import Bounds, Case, bounds_of, sizes_of, with_sizes
 from gradverify.errors import CaseRaised, UsageError
 from gradverify.function_case import FunctionCase
 from gradverify.report import Report, Row
@@ -214,6 +213,7 @@ class _Search:
         """The next combination: all sizes different, one of them changed, or now and then all alike."""
         # Modifiers first: a stride of 2 says more than any size that it is taken from.
         names = sorted(self._ranges, key=lambda name: not self._ranges[name].is_modifier)
+        # One in eight: a few mistakes show only where sizes are alike, most where they differ.
         if number % 8 == 7:
             largest = int(self._budget ** (1 / len(names)))
             alike = self._chance.choice([one for one in _DIMENSIONS if one <= largest])

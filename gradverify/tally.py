@@ -28,6 +28,7 @@ _RTOL, _ATOL = 1e-5, 1e-8
 
 _WORK = {dtype: torch.promote_types(dtype, torch.float32) for dtype in BITS}
 
+# The lower half of 64 bits.
 _LOW = 2**32 - 1
 
 

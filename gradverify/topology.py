@@ -17,10 +17,11 @@ from gradverify.candidate.cotangent import draw_cotangents as draw_cotangents_of
 from gradverify.candidate.pair import draw_pair
 from gradverify.candidate.run import run
 from gradverify.case import Case
-from gradverify.evaluation import Inputs, Tensors, draw_cotangents, run_autograd, run_forward
+from gradverify.evaluation import Tensors, draw_cotangents, run_autograd, run_forward
 from gradverify.folding import fold
 from gradverify.function_case import FunctionCase
 from gradverify.graph import Edge, Graph, Kind, Node
+from gradverify.inputs import Inputs
 from gradverify.report import Row
 from gradverify.verdict import Origin, Verdict
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from gradverify.case import Case
 from gradverify.comparison import worst_element
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors
+from gradverify.evaluation import Tensors
+from gradverify.inputs import Inputs
 from gradverify.oracles.estimate import Oracle, absent, reason_of
 from gradverify.oracles.hearing import Claim, Court, find_oracle
 from gradverify.oracles.testimony import Finding, Hearing, Ruling, weigh_testimony

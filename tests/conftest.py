@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share: files that hold cases, imported and forgotten again."""
+"""Fixtures that several test modules share: files that hold cases, the command line, a single thread."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+from commandline import runner
 
 # A case whose methods are never run; what finds and loads cases asks for no more.
 EMPTY_CASE = """
@@ -40,3 +43,18 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         file_of = getattr(sys.modules[name], "__file__", None) or ""
         if file_of.startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def cli(write: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in the working folder of `write`; gives its exit code, stdout and stderr."""
+    return runner(capsys)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other in small operations are slow where other tests run too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from gradverify import Case, Gradients, Report, Trace, check, verify
+from gradverify.configuration import configurations
 from gradverify.errors import GradverifyError
-from gradverify.verification import configurations, examine
+from gradverify.examination import examine
 
 
 class Affine(Case):

@@ -7,27 +7,10 @@ import json
 
 import pytest
 
+from commandline import SQUARE
 from gradverify.bench import benchmark
-from gradverify.cli import main
 from gradverify.timing import Benchmark
 
-SQUARE = """
-import torch
-from gradverify import Case
-
-class Square(Case):
-    n: int = 4
-
-    def inputs(self, generator):
-        return {"x": torch.randn(self.n, generator=generator)}
-
-    def forward(self, t):
-        t.loss = (t.x ** 2).sum()
-        return t.loss
-
-    def backward(self, t, d):
-        d.x = 2 * t.x * d.loss
-"""
 WRONG = SQUARE.replace("Square", "Wrong").replace("2 * t.x", "t.x")
 ENDING = SQUARE.replace("Square", "Ending").replace("d.x = 2", "raise SystemExit(0)\n        d.x = 2")
 STOPPED = SQUARE.replace("Square", "Stopped").replace("d.x = 2", "raise KeyboardInterrupt\n        d.x = 2")
@@ -35,17 +18,10 @@ TALKING = SQUARE.replace("d.x = 2", "print('from the case')\n        d.x = 2")
 
 
 @pytest.fixture
-def bench(write, capsys, monkeypatch):
+def bench(cli, monkeypatch):
     """Run the command in this process, no longer than needed; gives its exit code, stdout and stderr."""
     monkeypatch.setattr(benchmark, "run_race", functools.partial(_race, benchmark.run_race))
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main(["bench", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return functools.partial(cli, "bench")
 
 
 def _race(run_race, contenders, device, *, threads, seconds):
@@ -71,7 +47,7 @@ def test_a_broken_case_does_not_hide_the_others(write, bench):
     write("cases/d_square.py", SQUARE)
     code, out, _ = bench()
     assert code == 1
-    assert "Wrong[float32]: not timed, it does not verify: d.x is wrong, at cases/b_wrong.py:16\n" in out
+    assert "Wrong[float32]: not timed, it does not verify: d.x is wrong, at cases/b_wrong.py:18\n" in out
     assert "Ending[float32]: not timed, the case raised SystemExit: 0" in out
     assert "cases/a_broken.py: not timed, " in out
     assert "1 timed, 3 not timed" in out

@@ -11,8 +11,10 @@ from torch.nn import functional
 from gradverify import Case, verify
 from gradverify.capture import CaptureGuard
 from gradverify.errors import CapturedTensor, CaseRaised
-from gradverify.evaluation import draw_cotangents, draw_inputs, run_backward, run_forward
-from gradverify.trace import derived_of, values_of
+from gradverify.evaluation import draw_cotangents, run_backward, run_forward
+from gradverify.gradients import derived_of
+from gradverify.inputs import draw_inputs
+from gradverify.trace import values_of
 from test_location import in_package
 
 WEIGHT = torch.tensor([0.1, 0.2, 0.3])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import gradverify
-from gradverify import verification
+from commandline import SQUARE
+from gradverify import environment, examination
 from gradverify.cli import main
 from gradverify.render.html import render_html
 from gradverify.render.json import read_json
@@ -19,25 +20,6 @@ from gradverify.verdict import Verdict
 
 CASES = Path(__file__).parents[1] / "cases"
 
-SQUARE = """
-import torch
-from gradverify import Case
-
-class Square(Case):
-    n: int = 4
-
-    def inputs(self, generator):
-        return {"x": torch.randn(self.n, generator=generator)}
-
-    def forward(self, t):
-        t.y = t.x * t.x
-        t.loss = t.y.sum()
-        return t.loss
-
-    def backward(self, t, d):
-        d.y = d.loss.expand_as(t.y)
-        d.x = 2 * t.x * d.y
-"""
 # The factor of the square is forgotten.
 WRONG = SQUARE.replace("Square", "Wrong").replace("2 * t.x", "t.x")
 # Right, but its digits are lost in float32.
@@ -46,19 +28,6 @@ UNFINISHED = SQUARE.replace("Square", "Unfinished").replace("        d.x = 2 * t
 RAISING = SQUARE.replace("Square", "Raising").replace("d.x = 2", "raise RuntimeError('my own')\n        d.x = 2")
 INTERRUPTED = SQUARE.replace("Square", "Stop").replace("d.x = 2", "raise KeyboardInterrupt\n        d.x = 2")
 TALKING = SQUARE.replace("d.x = 2", "print('from the case')\n        d.x = 2").replace("class", "print('hi')\nclass")
-
-
-@pytest.fixture
-def gradverify_cli(write, capsys):
-    """Run the command line in this process; gives its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(one) for one in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def run_process(*arguments, stdout=subprocess.PIPE, **environment):
@@ -81,9 +50,9 @@ def reports_of(text):
     return read_json(text)[1]
 
 
-def test_a_right_case_passes_and_is_shown(write, gradverify_cli):
+def test_a_right_case_passes_and_is_shown(write, cli):
     write("cases/square.py", SQUARE)
-    code, out, err = gradverify_cli("run", "cases")
+    code, out, err = cli("run", "cases")
     assert code == 0
     assert out.startswith(
         "Square[float32]: 2 of 2 gradients right (2 of 2 named tensors derived) · n=4 · cpu · seed 111111"
@@ -93,9 +62,9 @@ def test_a_right_case_passes_and_is_shown(write, gradverify_cli):
     assert err == ""
 
 
-def test_a_wrong_case_fails_and_names_the_gradient_and_its_line(write, gradverify_cli):
+def test_a_wrong_case_fails_and_names_the_gradient_and_its_line(write, cli):
     write("cases/wrong.py", WRONG)
-    code, out, err = gradverify_cli("run", "cases")
+    code, out, err = cli("run", "cases")
     assert code == 1
     assert out.startswith("Wrong[float32]: 1 of 2 gradients wrong; first: x (wrong) is off by ")
     assert ", at cases/wrong.py:18: " in out
@@ -104,29 +73,29 @@ def test_a_wrong_case_fails_and_names_the_gradient_and_its_line(write, gradverif
     assert err == ""
 
 
-def test_the_folder_cases_is_the_default(write, gradverify_cli):
+def test_the_folder_cases_is_the_default(write, cli):
     write("cases/square.py", SQUARE)
-    assert gradverify_cli("run")[1].startswith("Square[float32]")
-    assert "Square" in gradverify_cli("list")[1]
+    assert cli("run")[1].startswith("Square[float32]")
+    assert "Square" in cli("list")[1]
 
 
-def test_without_that_folder_the_user_is_asked_for_a_path(gradverify_cli):
+def test_without_that_folder_the_user_is_asked_for_a_path(cli):
     for command in ("run", "list"):
-        code, out, err = gradverify_cli(command)
+        code, out, err = cli(command)
         assert (code, out) == (4, "")
         assert err == (
             "gradverify: no PATH was given, and there is no folder 'cases' here; name a file, a folder or a module\n"
         )
 
 
-def test_the_founding_cases_pass_and_the_trap_of_the_bias_is_caught(write, gradverify_cli):
+def test_the_founding_cases_pass_and_the_trap_of_the_bias_is_caught(write, cli):
     """A bias gradient of shape (1, 1) is what a comparison that broadcasts calls exact."""
     source = (CASES / "logistic_bce.py").read_text(encoding="utf-8")
     planted = source.replace("d.b = d.logits.sum(0)", "d.b = d.logits.sum(0, keepdim=True)")
     assert planted != source
     line = planted.splitlines().index("        d.b = d.logits.sum(0, keepdim=True)") + 1
     write("planted/logistic_bce.py", planted)
-    code, out, _ = gradverify_cli("run", CASES, "planted", "--report", "failed")
+    code, out, _ = cli("run", CASES, "planted", "--report", "failed")
     assert code == 1
     assert out.startswith(
         "LogisticBCE[float32]: 1 of 13 gradients wrong; first: b (shape) has shape (1, 1), its tensor (1,), "
@@ -135,11 +104,11 @@ def test_the_founding_cases_pass_and_the_trap_of_the_bias_is_caught(write, gradv
     assert re.search(r"\n1 failed, \d+ passed in ", out)
 
 
-def test_one_broken_case_or_file_hides_nothing(write, gradverify_cli):
+def test_one_broken_case_or_file_hides_nothing(write, cli):
     write("cases/a.py", "import nonexistent")
     write("cases/b.py", RAISING)
     write("cases/c.py", SQUARE)
-    code, out, _ = gradverify_cli("run")
+    code, out, _ = cli("run")
     assert code == 1
     assert (
         "cases/a.py: does not import: ModuleNotFoundError: No module named 'nonexistent'; install 'nonexistent'" in out
@@ -180,18 +149,18 @@ def test_one_broken_case_or_file_hides_nothing(write, gradverify_cli):
         (["list", "cases", "-k", "("], "-k '(': "),
     ],
 )
-def test_wrong_usage_is_told_and_nothing_runs(write, gradverify_cli, arguments, message):
+def test_wrong_usage_is_told_and_nothing_runs(write, cli, arguments, message):
     write("cases/square.py", SQUARE)
-    code, out, err = gradverify_cli(*arguments)
+    code, out, err = cli(*arguments)
     assert (code, out) == (4, "")
     assert err.startswith("gradverify: ")
     assert message in err
     assert "Traceback" not in err
 
 
-def test_a_report_that_cannot_be_written_is_told_before_anything_is_imported(write, gradverify_cli):
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_imported(write, cli):
     write("cases/square.py", "raise AssertionError('imported')")
-    assert gradverify_cli("run", "cases", "--json", "missing/out.json")[0] == 4
+    assert cli("run", "cases", "--json", "missing/out.json")[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -207,18 +176,18 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_imported(wri
     ],
 )
 @pytest.mark.parametrize("command", ["run", "list"])
-def test_nothing_selected_has_a_code_and_a_reason(write, gradverify_cli, command, source, arguments, message):
+def test_nothing_selected_has_a_code_and_a_reason(write, cli, command, source, arguments, message):
     write("cases/a.py", source)
-    code, out, err = gradverify_cli(command, "cases", *arguments)
+    code, out, err = cli(command, "cases", *arguments)
     assert (code, out) == (5, "")
     assert err.startswith(message)
 
 
 @pytest.mark.parametrize("command", ["run", "list"])
-def test_a_misspelt_method_is_pointed_out(write, gradverify_cli, command):
+def test_a_misspelt_method_is_pointed_out(write, cli, command):
     write("cases/a.py", SQUARE.replace("def backward(", "def backwards("))
     write("cases/b.py", SQUARE)
-    code, _, err = gradverify_cli(command)
+    code, _, err = cli(command)
     assert code == 0
     assert err == "note: Square at cases/a.py:5 is not run: it does not define backward\n"
 
@@ -232,17 +201,17 @@ def test_a_misspelt_method_is_pointed_out(write, gradverify_cli, command):
         ("float32 and (square or wrong)", ["Square", "Wrong"]),
     ],
 )
-def test_cases_are_selected_by_name_and_file(write, gradverify_cli, expression, labels):
+def test_cases_are_selected_by_name_and_file(write, cli, expression, labels):
     write("cases/a.py", SQUARE)
     write("cases/b.py", WRONG)
-    _, out, _ = gradverify_cli("run", "-k", expression, "--format", "json")
+    _, out, _ = cli("run", "-k", expression, "--format", "json")
     assert [one.case for one in reports_of(out)] == labels
 
 
-def test_a_case_runs_once_for_every_dtype_seed_and_size(write, gradverify_cli):
+def test_a_case_runs_once_for_every_dtype_seed_and_size(write, cli):
     write("cases/a.py", SQUARE)
     dtypes = ["--dtype", "float32", "--dtype", "float64", "--dtype", "float32"]
-    code, out, _ = gradverify_cli("run", *dtypes, "--seed", "1", "--seed", "2", "--size", "n=3,5", "--format", "json")
+    code, out, _ = cli("run", *dtypes, "--seed", "1", "--seed", "2", "--size", "n=3,5", "--format", "json")
     assert code == 0
     assert {(one.sizes["n"], one.dtype, one.seed) for one in reports_of(out)} == {
         (n, dtype, seed) for n in (3, 5) for dtype in ("float32", "float64") for seed in (1, 2)
@@ -250,21 +219,21 @@ def test_a_case_runs_once_for_every_dtype_seed_and_size(write, gradverify_cli):
     assert len(reports_of(out)) == 8
 
 
-def test_a_size_applies_to_the_cases_that_have_it(write, gradverify_cli):
+def test_a_size_applies_to_the_cases_that_have_it(write, cli):
     write("cases/a.py", SQUARE)
     write("cases/b.py", SQUARE.replace("n: int", "m: int").replace("self.n", "self.m"))
-    _, out, _ = gradverify_cli("run", "--size", "n=3", "--size", "n=5", "--format", "json")
+    _, out, _ = cli("run", "--size", "n=3", "--size", "n=5", "--format", "json")
     assert [one.sizes for one in reports_of(out)] == [{"n": 3}, {"n": 5}, {"m": 4}]
     # A size that is not the case's own is part of the name that -k sees.
-    _, out, _ = gradverify_cli("run", "--size", "n=3,5", "-k", "3-float32", "--format", "json")
+    _, out, _ = cli("run", "--size", "n=3,5", "-k", "3-float32", "--format", "json")
     assert [one.sizes for one in reports_of(out)] == [{"n": 3}]
 
 
-def test_the_command_line_wins_over_the_case(write, gradverify_cli):
+def test_the_command_line_wins_over_the_case(write, cli):
     write("cases/a.py", SQUARE.replace("    n: int", "    dtypes = ['float64']\n    seeds = 7\n    n: int"))
-    (own,) = reports_of(gradverify_cli("run", "--format", "json")[1])
+    (own,) = reports_of(cli("run", "--format", "json")[1])
     assert (own.dtype, own.seed) == ("float64", 7)
-    (other,) = reports_of(gradverify_cli("run", "--dtype", "float32", "--format", "json")[1])
+    (other,) = reports_of(cli("run", "--dtype", "float32", "--format", "json")[1])
     assert (other.dtype, other.seed) == ("float32", 7)
 
 
@@ -286,58 +255,58 @@ class Halved(torch.autograd.Function):
 )
 
 
-def test_witnesses_are_heard(write, gradverify_cli):
+def test_witnesses_are_heard(write, cli):
     """A column each, in the table and in JSON, and the first line says who stands alone."""
     write("cases/square.py", SQUARE)
-    code, out, _ = gradverify_cli("run", "cases", "--oracle", "finite_difference", "--oracle", "scalar")
+    code, out, _ = cli("run", "cases", "--oracle", "finite_difference", "--oracle", "scalar")
     assert code == 0
     assert "  finite_difference    scalar            line" in out
     assert "scalar does not apply to y, x: the scalar engine takes cases whose tensors are all 0-dimensional; " in out
     write("others/disputed.py", DISPUTED)
-    assert gradverify_cli("run", "others")[1].startswith("Disputed[float32]: 1 of 2 gradients wrong; first: x (wrong) ")
-    code, out, _ = gradverify_cli("run", "others", "--oracle", "finite_difference")
+    assert cli("run", "others")[1].startswith("Disputed[float32]: 1 of 2 gradients wrong; first: x (wrong) ")
+    code, out, _ = cli("run", "others", "--oracle", "finite_difference")
     assert code == 1
     assert out.startswith(
         "Disputed[float32]: 1 of 2 gradients disputed; first: x (disputed) where autograd stands alone: "
         "finite_difference says what the candidate says, at others/disputed.py:18\n"
     )
-    (report,) = reports_of(gradverify_cli("run", "others", "--oracle", "finite_difference", "--format", "json")[1])
+    (report,) = reports_of(cli("run", "others", "--oracle", "finite_difference", "--format", "json")[1])
     assert [(one.oracle, one.stance) for one in report["x"].witnesses] == [("finite_difference", "agrees")]
 
 
-def test_an_unknown_oracle_is_told_with_the_nearest(write, gradverify_cli):
+def test_an_unknown_oracle_is_told_with_the_nearest(write, cli):
     write("cases/square.py", SQUARE)
-    code, out, err = gradverify_cli("run", "cases", "--oracle", "finite_diference")
+    code, out, err = cli("run", "cases", "--oracle", "finite_diference")
     assert (code, out) == (4, "")
     assert "there is no oracle 'finite_diference'; did you mean 'finite_difference'?" in err
 
 
-def test_strict_fails_what_is_imprecise(write, gradverify_cli):
+def test_strict_fails_what_is_imprecise(write, cli):
     write("cases/a.py", IMPRECISE)
-    code, out, _ = gradverify_cli("run")
+    code, out, _ = cli("run")
     assert code == 0
     assert "2 of 2 gradients right, 1 imprecise" in out
-    code, out, _ = gradverify_cli("run", "--strict")
+    code, out, _ = cli("run", "--strict")
     assert code == 1
     assert "it fails because `strict` is set" in out
 
 
-def test_partial_passes_what_is_not_derived_yet(write, gradverify_cli):
+def test_partial_passes_what_is_not_derived_yet(write, cli):
     write("cases/a.py", UNFINISHED)
-    code, out, _ = gradverify_cli("run")
+    code, out, _ = cli("run")
     assert code == 1
     assert "first: x (missing) has no gradient" in out
-    code, out, _ = gradverify_cli("run", "--partial")
+    code, out, _ = cli("run", "--partial")
     assert code == 0
     assert "1 of 1 gradient right, 1 missing (1 of 2 named tensors derived)" in out
 
 
-def test_quick_says_what_it_cannot_see(write, gradverify_cli):
+def test_quick_says_what_it_cannot_see(write, cli):
     write("cases/a.py", SQUARE)
-    code, out, _ = gradverify_cli("run", "--quick")
+    code, out, _ = cli("run", "--quick")
     assert code == 0
     assert "note: quick: " in out
-    assert "note: quick: " not in gradverify_cli("run")[1]
+    assert "note: quick: " not in cli("run")[1]
 
 
 def squares(amount):
@@ -345,17 +314,17 @@ def squares(amount):
     return SQUARE + f"\nCASES = [Square(n=n) for n in range(5, {amount + 4})]\n"
 
 
-def test_up_to_ten_cases_are_all_shown(write, gradverify_cli):
+def test_up_to_ten_cases_are_all_shown(write, cli):
     write("cases/a.py", squares(10))
-    _, out, _ = gradverify_cli("run")
+    _, out, _ = cli("run")
     assert out.count("\ngradient ") == 10
     assert "slowest" not in out
 
 
-def test_of_more_cases_those_that_pass_are_a_line_each(write, gradverify_cli):
+def test_of_more_cases_those_that_pass_are_a_line_each(write, cli):
     write("cases/a.py", squares(10))
     write("cases/b.py", WRONG)
-    code, out, _ = gradverify_cli("run")
+    code, out, _ = cli("run")
     assert code == 1
     assert out.count("\ngradient ") == 1
     assert out.count("float32]: 2 of 2 gradients right") == 10
@@ -364,10 +333,10 @@ def test_of_more_cases_those_that_pass_are_a_line_each(write, gradverify_cli):
 
 
 @pytest.mark.parametrize(("report", "tables"), [("all", 12), ("failed", 1), ("none", 0)])
-def test_the_user_chooses_what_is_shown(write, gradverify_cli, report, tables):
+def test_the_user_chooses_what_is_shown(write, cli, report, tables):
     write("cases/a.py", squares(11))
     write("cases/b.py", WRONG)
-    code, out, _ = gradverify_cli("run", "--report", report)
+    code, out, _ = cli("run", "--report", report)
     assert code == 1
     assert out.count("\ngradient ") == tables
     assert "1 failed, 11 passed in " in out
@@ -376,16 +345,16 @@ def test_the_user_chooses_what_is_shown(write, gradverify_cli, report, tables):
 @pytest.mark.parametrize(
     ("format", "sign"), [("github", "| gradient   |"), ("markdown", "## gradverify: 1 passed in "), ("tsv", "\tshape")]
 )
-def test_tables_come_in_the_format_that_is_asked_for(write, gradverify_cli, format, sign):
+def test_tables_come_in_the_format_that_is_asked_for(write, cli, format, sign):
     write("cases/a.py", SQUARE)
-    assert sign in gradverify_cli("run", "--format", format)[1]
+    assert sign in cli("run", "--format", format)[1]
 
 
-def test_the_file_holds_what_is_shown_as_json(write, gradverify_cli, tmp_path):
+def test_the_file_holds_what_is_shown_as_json(write, cli, tmp_path):
     write("cases/a.py", SQUARE)
     write("cases/b.py", WRONG)
     write("cases/c.py", "1 / 0")
-    code, out, _ = gradverify_cli("run", "--format", "json", "--json", "out.json")
+    code, out, _ = cli("run", "--format", "json", "--json", "out.json")
     assert code == 1
     assert (tmp_path / "out.json").read_text(encoding="utf-8") == out
     broken, square, wrong = reports_of(out)
@@ -395,19 +364,19 @@ def test_the_file_holds_what_is_shown_as_json(write, gradverify_cli, tmp_path):
     assert json.loads(out)["environment"]["torch"]
 
 
-def test_what_a_case_prints_stays_out_of_the_data(write, gradverify_cli):
+def test_what_a_case_prints_stays_out_of_the_data(write, cli):
     write("cases/a.py", TALKING)
-    _, out, err = gradverify_cli("run", "--format", "json")
+    _, out, err = cli("run", "--format", "json")
     assert reports_of(out)[0].passed
     assert "from the case" in err
     assert "hi\n" in err
 
 
-def test_an_interruption_shows_and_writes_what_has_run(write, gradverify_cli, tmp_path):
+def test_an_interruption_shows_and_writes_what_has_run(write, cli, tmp_path):
     write("cases/a.py", SQUARE)
     write("cases/b.py", INTERRUPTED)
     write("cases/c.py", WRONG)
-    code, out, err = gradverify_cli("run", "--json", "out.json")
+    code, out, err = cli("run", "--json", "out.json")
     assert code == 2
     assert out.startswith("Square[float32]: 2 of 2")
     assert "\n1 passed in " in out
@@ -415,55 +384,55 @@ def test_an_interruption_shows_and_writes_what_has_run(write, gradverify_cli, tm
     assert [one.case for one in reports_of((tmp_path / "out.json").read_text(encoding="utf-8"))] == ["Square"]
 
 
-def test_an_interruption_while_files_are_imported_ends_quietly(write, gradverify_cli):
+def test_an_interruption_while_files_are_imported_ends_quietly(write, cli):
     write("cases/a.py", "raise KeyboardInterrupt")
-    assert gradverify_cli("run") == (2, "", "interrupted\n")
+    assert cli("run") == (2, "", "interrupted\n")
 
 
-def test_a_fault_of_gradverify_in_one_case_hides_no_other(write, gradverify_cli, monkeypatch):
+def test_a_fault_of_gradverify_in_one_case_hides_no_other(write, cli, monkeypatch):
     write("cases/a.py", WRONG)
     write("cases/b.py", SQUARE)
-    examine = verification.examine
+    examine = examination.examine
 
     def fail_once(case, configuration):
         if type(case).__name__ == "Wrong":
             raise LookupError("a fault of our own")
         return examine(case, configuration)
 
-    monkeypatch.setattr(verification, "examine", fail_once)
-    code, out, _ = gradverify_cli("run")
+    monkeypatch.setattr(examination, "examine", fail_once)
+    code, out, _ = cli("run")
     assert code == 3
     assert "Wrong[float32]: gradverify itself failed with LookupError: a fault of our own; please report this\n" in out
     assert "in fail_once" in out
     assert "Square[float32]: 2 of 2 gradients right" in out
 
 
-def test_a_fault_outside_the_cases_is_told_as_one(write, gradverify_cli, monkeypatch):
+def test_a_fault_outside_the_cases_is_told_as_one(write, cli, monkeypatch):
     write("cases/a.py", SQUARE)
 
     def fail(_):
         raise LookupError("a fault of our own")
 
-    monkeypatch.setattr(verification, "describe_environment", fail)
-    code, out, err = gradverify_cli("run")
+    monkeypatch.setattr(environment, "describe_environment", fail)
+    code, out, err = cli("run")
     assert (code, out) == (3, "")
     assert "LookupError: a fault of our own\n" in err
     assert err.endswith("gradverify: an internal error; please report it with the lines above\n")
 
 
 @pytest.mark.parametrize("statement", ["raise SystemExit(0)", "import pytest; pytest.skip('not here')"])
-def test_a_case_cannot_end_the_run(write, gradverify_cli, statement):
+def test_a_case_cannot_end_the_run(write, cli, statement):
     write("cases/a.py", SQUARE.replace("Square", "Exit").replace("d.x = 2", f"{statement}\n        d.x = 2"))
     write("cases/b.py", SQUARE)
-    code, out, _ = gradverify_cli("run")
+    code, out, _ = cli("run")
     assert code == 1
     assert "Square[float32]: 2 of 2 gradients right" in out
 
 
-def test_list_shows_each_case_with_its_file_sizes_and_dtypes(write, gradverify_cli):
+def test_list_shows_each_case_with_its_file_sizes_and_dtypes(write, cli):
     write("cases/a.py", SQUARE.replace("    n: int", "    dtypes = ['float32', 'bfloat16']\n    n: int"))
     write("cases/b.py", WRONG + "CASES = [Wrong(n=9)]\n")
-    code, out, err = gradverify_cli("list")
+    code, out, err = cli("list")
     assert (code, err) == (0, "")
     assert [line.split(maxsplit=2) for line in out.splitlines()[2:]] == [
         ["Square", "n=4", "float32, bfloat16  cases/a.py:5"],
@@ -472,10 +441,10 @@ def test_list_shows_each_case_with_its_file_sizes_and_dtypes(write, gradverify_c
     ]
 
 
-def test_list_has_a_form_for_programs(write, gradverify_cli):
+def test_list_has_a_form_for_programs(write, cli):
     write("cases/a.py", SQUARE)
     write("cases/b.py", "1 / 0")
-    code, out, err = gradverify_cli("list", "--format", "json")
+    code, out, err = cli("list", "--format", "json")
     assert code == 1
     document = json.loads(out)
     assert document["schema"] == 1
@@ -494,9 +463,9 @@ def test_list_has_a_form_for_programs(write, gradverify_cli):
     assert err.startswith("cases/b.py: does not import: ZeroDivisionError: division by zero, at cases/b.py:1")
 
 
-def test_list_shows_only_what_would_run(write, gradverify_cli):
+def test_list_shows_only_what_would_run(write, cli):
     write("cases/a.py", SQUARE.replace("    n: int", "    dtypes = ['float32', 'bfloat16']\n    n: int"))
-    _, out, _ = gradverify_cli("list", "-k", "bfloat16", "--format", "json")
+    _, out, _ = cli("list", "-k", "bfloat16", "--format", "json")
     assert json.loads(out)["cases"][0]["dtypes"] == ["bfloat16"]
 
 
@@ -575,22 +544,22 @@ def test_a_reader_that_has_gone_is_no_error_of_the_process():
     ("environment", "colored"),
     [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
 )
-def test_colours_are_asked_for(write, gradverify_cli, monkeypatch, environment, colored):
+def test_colours_are_asked_for(write, cli, monkeypatch, environment, colored):
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     write("cases/a.py", SQUARE)
-    assert ("\x1b[32m" in gradverify_cli("run")[1]) is colored
+    assert ("\x1b[32m" in cli("run")[1]) is colored
 
 
-def test_progress_leaves_the_data_alone(write, gradverify_cli, monkeypatch):
+def test_progress_leaves_the_data_alone(write, cli, monkeypatch):
     """On a terminal the bar goes to stderr, and gives way to each table."""
     pytest.importorskip("rich")
     write("cases/a.py", SQUARE)
-    without = gradverify_cli("run")[1]
+    without = cli("run")[1]
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    _, out, err = gradverify_cli("run")
+    _, out, err = cli("run")
     assert out.splitlines()[2:-3] == without.splitlines()[2:-3]
     assert err != ""
 
@@ -598,53 +567,53 @@ def test_progress_leaves_the_data_alone(write, gradverify_cli, monkeypatch):
 TAIL = SQUARE.replace("Square", "Tail").replace("2 * t.x * d.y", "2 * t.x * d.y * (torch.arange(self.n) < 32)")
 
 
-def test_a_sweep_reports_every_combination_of_sizes(gradverify_cli, write):
+def test_a_sweep_reports_every_combination_of_sizes(cli, write):
     """The sizes that fail stand in the first line of their report, and together at the end."""
     write("cases/tail.py", TAIL)
-    assert gradverify_cli("run")[0] == 0
-    code, out, err = gradverify_cli("run", "--sweep", "6")
+    assert cli("run")[0] == 0
+    code, out, err = cli("run", "--sweep", "6")
     assert (code, err) == (1, "")
     assert "Tail[n=33-float32]: 1 of 2 gradients wrong; first: x (wrong)" in out
     assert "Tail[n=2-float32]: 2 of 2 gradients right" in out
     assert "Tail[float32] fails at 1 of 6 combinations of sizes: n=33\n" in out
     assert "1 failed, 5 passed" in out
-    _, out, _ = gradverify_cli("run", "--sweep", "6", "--format", "json")
+    _, out, _ = cli("run", "--sweep", "6", "--format", "json")
     _, reports = read_json(out)
     assert [report.sizes["n"] for report in reports] == [4, 1, 2, 3, 5, 33]
     assert [report.passed for report in reports] == [True] * 5 + [False]
     assert [report.resized for report in reports] == [(), *[("n",)] * 5]
 
 
-def test_a_sweep_says_what_it_cannot_vary(gradverify_cli, write):
+def test_a_sweep_says_what_it_cannot_vary(cli, write):
     """A case without sizes, sizes that are held, too few of them."""
     write("cases/square.py", SQUARE)
     write("cases/fixed.py", SQUARE.replace("Square", "Fixed").replace("n: int = 4", "n = 4"))
-    code, out, err = gradverify_cli("run", "--sweep", "100")
+    code, out, err = cli("run", "--sweep", "100")
     assert code == 0
     assert "note: sweep: Fixed has no sizes: its inputs have only one shape" in err
     assert "note: sweep: 67 combinations of the sizes of Square exist, not 100" in err
     assert "68 passed" in out
-    _, _, err = gradverify_cli("run", "cases/square.py", "--sweep", "5", "--size", "n=3,5")
+    _, _, err = cli("run", "cases/square.py", "--sweep", "5", "--size", "n=3,5")
     assert err.count("note: sweep: Square has no size that is not held") == 1
-    code, _, err = gradverify_cli("run", "--sweep", "0")
+    code, _, err = cli("run", "--sweep", "0")
     assert code == 4
     assert "argument --sweep: expected how many combinations of sizes to run, 1 or more; got '0'" in err
 
 
-def test_a_case_that_raises_at_other_sizes_is_told_how_to_refuse_them(gradverify_cli, write):
+def test_a_case_that_raises_at_other_sizes_is_told_how_to_refuse_them(cli, write):
     """Its own sizes pass."""
     write("cases/picky.py", SQUARE.replace("d.y = d", "assert self.n < 30, 'too long'\n        d.y = d"))
-    code, out, err = gradverify_cli("run", "--sweep", "6", "--report", "failed")
+    code, out, err = cli("run", "--sweep", "6", "--report", "failed")
     assert code == 1
     assert "Square[n=33-float32]: backward raised AssertionError" in out
     assert "note: sweep: if these sizes do not fit each other, say so" in err
 
 
-def test_the_page_shows_what_the_run_found(write, gradverify_cli):
+def test_the_page_shows_what_the_run_found(write, cli):
     """Everything, whatever is printed; and the JSON of the same run gives the same page."""
     write("cases/a.py", SQUARE)
     write("cases/b.py", WRONG)
-    code, _, err = gradverify_cli("run", "--html", "page.html", "--json", "out.json", "--report", "none")
+    code, _, err = cli("run", "--html", "page.html", "--json", "out.json", "--report", "none")
     assert (code, err) == (1, "")
     page = Path("page.html").read_text(encoding="utf-8")
     assert "1 of 2 cases failed" in page
@@ -655,26 +624,26 @@ def test_the_page_shows_what_the_run_found(write, gradverify_cli):
     assert render_html(reports, environment) == page
 
 
-def test_a_page_that_cannot_be_written_is_told_before_anything_runs(write, gradverify_cli):
+def test_a_page_that_cannot_be_written_is_told_before_anything_runs(write, cli):
     write("cases/a.py", TALKING)
     for command in ("run", "mutate", "bench"):
-        code, out, err = gradverify_cli(command, "--html", "nowhere/page.html")
+        code, out, err = cli(command, "--html", "nowhere/page.html")
         assert (code, out) == (4, "")
         assert err.startswith("gradverify: nowhere/page.html cannot be written: there is no folder ")
 
 
-def test_the_page_of_an_interrupted_run_shows_what_has_run(write, gradverify_cli):
+def test_the_page_of_an_interrupted_run_shows_what_has_run(write, cli):
     write("cases/a.py", SQUARE)
     write("cases/b.py", INTERRUPTED)
-    assert gradverify_cli("run", "--html", "page.html")[0] == 2
+    assert cli("run", "--html", "page.html")[0] == 2
     assert "The case passed" in Path("page.html").read_text(encoding="utf-8")
 
 
-def test_the_page_of_benchmarks_holds_every_pass(write, gradverify_cli):
+def test_the_page_of_benchmarks_holds_every_pass(write, cli):
     """And why a case was not timed."""
     write("cases/a.py", SQUARE)
     write("cases/b.py", WRONG)
-    assert gradverify_cli("bench", "--html", "page.html")[0] == 1
+    assert cli("bench", "--html", "page.html")[0] == 1
     page = Path("page.html").read_text(encoding="utf-8")
     assert "1 timed, 1 not timed" in page
     assert page.index("Wrong[float32]</h2>") < page.index("Square[float32]</h2>")

@@ -11,30 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gradverify.cli import main
+from commandline import SQUARE, runner
 
 CASES = Path(__file__).parents[1] / "cases"
 NET = CASES / "three_layer_net.py"
 
-SQUARE = """
-import torch
-from gradverify import Case
-
-class Square(Case):
-    n: int = 4
-
-    def inputs(self, generator):
-        return {"x": torch.randn(self.n, generator=generator)}
-
-    def forward(self, t):
-        t.y = t.x * t.x
-        t.loss = t.y.sum()
-        return t.loss
-
-    def backward(self, t, d):
-        d.y = d.loss.expand_as(t.y)
-        d.x = 2 * t.x * d.y
-"""
 RAISING = SQUARE.replace("d.x = 2", "raise RuntimeError('my own')\n        d.x = 2")
 UNABLE = SQUARE.replace("t.y = t.x * t.x", "raise RuntimeError('my own')")
 ENDING = SQUARE.replace("t.y = t.x * t.x", "raise SystemExit(0)")
@@ -51,14 +32,7 @@ number = 3
 @pytest.fixture
 def draw(write, capfd):
     """Run the command in this process; gives its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = main(["graph", *map(str, arguments)])
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return runner(capfd, "graph")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 from types import SimpleNamespace
@@ -9,14 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from gradverify.case import Case
-from gradverify.cli import main
 from gradverify.commands import trials
 from gradverify.commands.trials import Bounds, Trials, by_case, try_mutants
+from gradverify.configuration import Configuration
 from gradverify.mutants import Kind, Mutant
 from gradverify.report import Failure
 from gradverify.study import Outcome, Trial
 from gradverify.supervision import Ended, Silent
-from gradverify.verification import Configuration
 
 SQUARE = """
 import torch
@@ -68,17 +68,10 @@ class InProcess:
 
 
 @pytest.fixture
-def mutate(write, capsys, monkeypatch):
+def mutate(cli, monkeypatch):
     """Run the command in this process, its mutants too; gives its exit code, stdout and stderr."""
     monkeypatch.setattr(trials, "Worker", InProcess)
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main(["mutate", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return functools.partial(cli, "mutate")
 
 
 def test_a_case_with_teeth_passes(write, mutate):

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from gradverify import Case, Gradients, Trace
+from gradverify.configuration import configurations
 from gradverify.mutants import Kind
 from gradverify.mutation import NotSound, check_unharmed, prepare, try_edit
 from gradverify.rewriting import NoSource
 from gradverify.settings import read_settings
 from gradverify.study import Outcome, Trial, tally
-from gradverify.verification import configurations
 
 
 class Product(Case):

@@ -7,7 +7,8 @@ import torch
 
 import gallery
 from gradverify import Case
-from gradverify.evaluation import draw_cotangents, draw_inputs, run_autograd, run_forward
+from gradverify.evaluation import draw_cotangents, run_autograd, run_forward
+from gradverify.inputs import draw_inputs
 from gradverify.noise import backward_noise, run_noisy_forward, spread
 from gradverify.trace import values_of
 

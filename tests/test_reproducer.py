@@ -21,12 +21,13 @@ import gradverify
 from gradverify import GradientMismatch
 from gradverify.case import Case
 from gradverify.cli import main
+from gradverify.configuration import configurations
 from gradverify.errors import UsageError
+from gradverify.examination import examine
 from gradverify.function_case import function_case
 from gradverify.loader import cases_of, load_file
 from gradverify.reproducer import reproduce, shrink
 from gradverify.settings import read_settings
-from gradverify.verification import configurations, examine
 
 KERNELS = textwrap.dedent(
     """

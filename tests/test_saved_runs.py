@@ -13,48 +13,16 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import gradverify
-from gradverify.cli import main
+from commandline import SQUARE
 from gradverify.render.json import read_json
 from gradverify.render.table import FORMATS
 
-RIGHT = """
-import torch
-from gradverify import Case
-
-class Square(Case):
-    n: int = 4
-
-    def inputs(self, generator):
-        return {"x": torch.randn(self.n, generator=generator)}
-
-    def forward(self, t):
-        t.y = t.x * t.x
-        t.loss = t.y.sum()
-        return t.loss
-
-    def backward(self, t, d):
-        d.y = d.loss.expand_as(t.y)
-        d.x = 2 * t.x * d.y
-"""
 # The factor of the square is forgotten.
-WRONG = RIGHT.replace("2 * t.x", "t.x")
+WRONG = SQUARE.replace("2 * t.x", "t.x")
 # Right, but its digits are lost in float32.
-IMPRECISE = RIGHT.replace("2 * t.x * d.y", "2 * t.x * d.y + 100 - 100")
-RAISING = RIGHT.replace("d.x = 2", "raise RuntimeError('my own')\n        d.x = 2")
-OTHER = RIGHT.replace("Square", "Other")
-
-
-@pytest.fixture
-def cli(write, capsys):
-    """Run the command line in this process; gives its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(one) for one in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+IMPRECISE = SQUARE.replace("2 * t.x * d.y", "2 * t.x * d.y + 100 - 100")
+RAISING = SQUARE.replace("d.x = 2", "raise RuntimeError('my own')\n        d.x = 2")
+OTHER = SQUARE.replace("Square", "Other")
 
 
 @pytest.fixture
@@ -70,7 +38,7 @@ def save(write, cli, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("sources", [(RIGHT,), (WRONG, OTHER), ("1 / 0", RAISING)])
+@pytest.mark.parametrize("sources", [(SQUARE,), (WRONG, OTHER), ("1 / 0", RAISING)])
 def test_a_saved_run_is_shown_as_it_was(cli, save, sources):
     """All but the durations, which the file does not hold; and the exit code says that it could be shown."""
     save("run.json", *sources)
@@ -94,7 +62,7 @@ def test_it_comes_in_every_format(cli, save, format):
 
 
 def test_as_json_it_is_the_file(cli, save, tmp_path):
-    save("run.json", WRONG, RIGHT)
+    save("run.json", WRONG, SQUARE)
     assert cli("report", "run.json", "--format", "json")[1] == (tmp_path / "run.json").read_text(encoding="utf-8")
 
 
@@ -124,7 +92,7 @@ def test_what_the_plugin_saves_is_shown_too(cli, write, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source", [RIGHT, WRONG, IMPRECISE, RAISING, "1 / 0", WRONG.replace("d.x = ", "d.x = 1e300 * ")]
+    "source", [SQUARE, WRONG, IMPRECISE, RAISING, "1 / 0", WRONG.replace("d.x = ", "d.x = 1e300 * ")]
 )
 def test_it_is_valid_by_the_schema_of_the_package(save, tmp_path, source):
     """What a run writes, and not only what tests make up."""
@@ -135,7 +103,7 @@ def test_it_is_valid_by_the_schema_of_the_package(save, tmp_path, source):
 
 
 def test_a_pipe_gives_a_saved_run(cli, save, monkeypatch, tmp_path):
-    save("run.json", RIGHT)
+    save("run.json", SQUARE)
     for format in ("report -", "diff run.json -", "diff - run.json"):
         with (tmp_path / "run.json").open(encoding="utf-8") as stdin:
             monkeypatch.setattr(sys, "stdin", stdin)
@@ -147,7 +115,7 @@ def test_a_pipe_gives_a_saved_run(cli, save, monkeypatch, tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_shell_may_have_changed_the_encoding(cli, save, tmp_path, encoding):
     """As PowerShell's redirection does."""
-    text = Path(save("run.json", RIGHT)).read_text(encoding="utf-8")
+    text = Path(save("run.json", SQUARE)).read_text(encoding="utf-8")
     (tmp_path / "run.json").write_text(text, encoding=encoding)
     assert cli("report", "run.json")[0] == 0
 
@@ -179,7 +147,7 @@ BROKEN = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_file_that_is_no_saved_run_is_told(cli, save, tmp_path, what, arguments):
     content, message = BROKEN[what]
-    save("right.json", RIGHT)
+    save("right.json", SQUARE)
     (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     code, out, err = cli(*arguments, "run.json")
     assert (code, out) == (4, "")
@@ -206,7 +174,7 @@ def test_a_file_that_is_no_saved_run_is_told(cli, save, tmp_path, what, argument
     ],
 )
 def test_wrong_usage_is_told(cli, save, arguments, message):
-    save("run.json", RIGHT)
+    save("run.json", SQUARE)
     code, out, err = cli(*arguments)
     assert (code, out) == (4, "")
     assert err.startswith("gradverify: ")
@@ -214,7 +182,7 @@ def test_wrong_usage_is_told(cli, save, arguments, message):
 
 
 def test_a_file_that_may_not_be_read_is_told(cli, save, monkeypatch):
-    save("run.json", RIGHT)
+    save("run.json", SQUARE)
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
@@ -234,14 +202,19 @@ def test_a_run_without_reports_has_nothing_to_show(cli, write):
 
 # The earlier run, the later one, the exit code, how the first line begins.
 DIFFERENCES = {
-    "the same": (RIGHT, RIGHT, 0, "nothing changed in 1 report"),
+    "the same": (SQUARE, SQUARE, 0, "nothing changed in 1 report"),
     "still wrong": (WRONG, WRONG, 0, "nothing changed in 1 report"),
-    "a planted bug": (RIGHT, WRONG, 1, "1 regression; first: Square[float32] x: exact -> wrong (introduced) ✗, at "),
-    "mended": (WRONG, RIGHT, 0, "no regression: 1 fixed"),
-    "lost digits": (RIGHT, IMPRECISE, 1, "1 regression; first: Square[float32] x: accuracy "),
-    "an error": (RIGHT, RAISING, 1, "1 regression; first: Square[float32]: backward raised RuntimeError in the"),
-    "a file that does not import": (RIGHT, "1 / 0", 1, "1 regression; first: new.json.cases/case0.py: does not import"),
-    "another case": (RIGHT, OTHER, 5, "no regression: 1 new, 1 removed"),
+    "a planted bug": (SQUARE, WRONG, 1, "1 regression; first: Square[float32] x: exact -> wrong (introduced) ✗, at "),
+    "mended": (WRONG, SQUARE, 0, "no regression: 1 fixed"),
+    "lost digits": (SQUARE, IMPRECISE, 1, "1 regression; first: Square[float32] x: accuracy "),
+    "an error": (SQUARE, RAISING, 1, "1 regression; first: Square[float32]: backward raised RuntimeError in the"),
+    "a file that does not import": (
+        SQUARE,
+        "1 / 0",
+        1,
+        "1 regression; first: new.json.cases/case0.py: does not import",
+    ),
+    "another case": (SQUARE, OTHER, 5, "no regression: 1 new, 1 removed"),
 }
 
 
@@ -261,7 +234,7 @@ def test_what_changed_and_the_exit_code(cli, save, what):
 
 def test_nothing_in_common_says_why(cli, save):
     """An empty run would otherwise pass whatever it is held against."""
-    code, _, err = cli("diff", save("old.json", RIGHT), save("new.json", OTHER))
+    code, _, err = cli("diff", save("old.json", SQUARE), save("new.json", OTHER))
     assert code == 5
     assert err == (
         "nothing to compare: none of 1 report in old.json has the case, dtype, device, seed and sizes of one of 1 in "
@@ -271,7 +244,7 @@ def test_nothing_in_common_says_why(cli, save):
 
 def test_neither_imports_torch(save, tmp_path):
     """They answer at once, and on a machine without it."""
-    save("old.json", RIGHT, WRONG)
+    save("old.json", SQUARE, WRONG)
     code = (
         "import sys\n"
         "sys.modules['torch'] = None\n"  # an import of it fails

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gradverify import Case, Gradients, Trace, verify
-from gradverify.evaluation import draw_inputs, run_forward
+from gradverify.evaluation import run_forward
+from gradverify.inputs import draw_inputs
 from gradverify.loader import cases_of, load_file
 from gradverify.measurement import run_pass
 from gradverify.oracles.difference import CentralDifference, ForwardDifference, Richardson

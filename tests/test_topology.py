@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from gradverify import Case, topology
+from gradverify.configuration import Configuration, configurations
+from gradverify.examination import examine, sketch
 from gradverify.function_case import FunctionCase
 from gradverify.graph import Graph, Kind, Node
 from gradverify.loader import cases_of, load_file
 from gradverify.verdict import Origin, Verdict
-from gradverify.verification import Configuration, configurations, examine, sketch
 
 CASES = Path(__file__).parents[1] / "cases"
 DETAILED = Configuration("float32", "cpu", 111111, detailed=True)

@@ -13,11 +13,12 @@ from torch import Tensor
 import gallery
 from gradverify import Case, GradientMismatch, Gradients, Trace, check, verify
 from gradverify.case import sizes_of
+from gradverify.configuration import Configuration, configurations
 from gradverify.errors import GradverifyError, InvalidCase, UsageError
+from gradverify.examination import examine
 from gradverify.loader import cases_of, load_file
 from gradverify.settings import Settings
 from gradverify.verdict import Verdict
-from gradverify.verification import Configuration, configurations, examine
 
 CASES = Path(__file__).parent.parent / "cases"
 
@@ -63,7 +64,8 @@ def test_the_founding_cases_pass(name):
 @pytest.mark.parametrize("name", [name for name, (_, loss) in FOUNDING.items() if loss])
 def test_the_founding_losses(name):
     """The forward values are those of the published figures."""
-    from gradverify.evaluation import draw_inputs, run_forward
+    from gradverify.evaluation import run_forward
+    from gradverify.inputs import draw_inputs
     from gradverify.trace import values_of
 
     case = founding(name)()

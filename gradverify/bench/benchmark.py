@@ -12,13 +12,14 @@ from gradverify.bench.contender import Contest
 from gradverify.bench.interval import paired_ratio
 from gradverify.bench.memory import kept_bytes, peak_bytes
 from gradverify.bench.race import Phase, Seconds, run_race
-from gradverify.case import Case, changed_sizes, sizes_of
+from gradverify.case import Case
+from gradverify.configuration import Configuration, identity_of
 from gradverify.errors import GradverifyError, UsageError
+from gradverify.examination import examine, failure_of
 from gradverify.function_case import FunctionCase
 from gradverify.report import Failure, Report
 from gradverify.timing import Benchmark, Ratios, Timing
 from gradverify.verdict import Verdict
-from gradverify.verification import Configuration, examine, failure_of
 
 # How long the passes of a case race: some hundred rounds of small ones.
 SECONDS = 1.5
@@ -48,15 +49,7 @@ def bench(
     """
     if threads < 1:
         raise UsageError(f"threads: expected 1 or more, got {threads}")
-    blank = Benchmark(
-        case=type(case).__name__,
-        dtype=configuration.dtype,
-        device=configuration.device,
-        seed=configuration.seed,
-        sizes=sizes_of(case),
-        resized=tuple(changed_sizes(case)),
-        threads=threads,
-    )
+    blank = Benchmark(**identity_of(case, configuration), threads=threads)
     report = examine(case, configuration)
     if report.error is not None:
         return dataclasses.replace(blank, error=report.error)

@@ -14,9 +14,11 @@ from gradverify.bench.contender import Contender, Contest
 from gradverify.bench.names import Names, tensors_of
 from gradverify.case import Case
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors, draw_cotangents, draw_inputs, run_backward, run_forward
+from gradverify.evaluation import Tensors, draw_cotangents, run_backward, run_forward
+from gradverify.gradients import derived_of
+from gradverify.inputs import Inputs, draw_inputs
 from gradverify.scope import defined_at, own_copy, user_code
-from gradverify.trace import derived_of, values_of
+from gradverify.trace import values_of
 
 # Two runs on the same inputs differ by no more than the order of a sum: half of the digits agree.
 _HALF = 0.5

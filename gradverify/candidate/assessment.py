@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gradverify.assessment import _settle as settle
+from gradverify.assessment import settle
 from gradverify.candidate.cotangent import Cotangent, draw_cotangents
 from gradverify.candidate.experiment import ASPECTS, Aspect, Experiment, Sample
 from gradverify.candidate.judging import Finding, judge_aspect

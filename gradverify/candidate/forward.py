@@ -15,7 +15,7 @@ from gradverify.candidate.run import Run, name_values
 from gradverify.candidate.widening import Conditions
 from gradverify.case import Case
 from gradverify.errors import UsageError
-from gradverify.evaluation import Inputs
+from gradverify.inputs import Inputs
 from gradverify.trace import Trace
 
 

@@ -24,14 +24,13 @@ from gradverify.judge import (
     VANISHED,
     Accuracy,
     Derivation,
-    Doubt,
     Judgement,
     judge_accuracy,
     judge_derivation,
     judge_doubt,
     judge_zero,
 )
-from gradverify.measurement import Evidence
+from gradverify.measurement import Evidence, doubt_of
 from gradverify.scope import dtype_name
 from gradverify.verdict import Verdict
 
@@ -199,7 +198,9 @@ class _Aspect:
         errors = self._float32_errors(alarmed)
         for name in alarmed:
             seen = self._evidence[name]
-            doubt = _doubt(self._samples[name], spread[name], seen.derivation, errors.get(name))
+            sample = self._samples[name]
+            assert sample.precise is not None  # it was judged from the candidate in float64
+            doubt = doubt_of(sample.precise, sample.exact, spread[name], seen.derivation, errors.get(name))
             judgement = judge_doubt(seen.derivation, doubt, seen.accuracy)
             if judgement.verdict is Verdict.IMPRECISE and doubt.fits_float32 and not self._experiment.is_double:
                 # Such a run says little more than the working precision does: that is asked as strictly as it can be.
@@ -267,24 +268,3 @@ class _Aspect:
 
 def _is_bad(accuracy: Accuracy) -> bool:
     return accuracy.ratio is not None and not (accuracy.ratio <= IMPRECISE_ACCURACY)
-
-
-def _doubt(sample: Sample, moved: Tensor, derivation: Derivation, float32_error: float | None) -> Doubt:
-    assert sample.precise is not None  # the caller has seen that the candidate runs in float64
-    unsettled = moved > derivation.unsettled_beyond
-    differences = (sample.precise - sample.exact).abs_().nan_to_num_(nan=torch.inf)
-    differences.masked_fill_(unsettled | ~sample.exact.isfinite(), 0.0)
-    settled = moved.masked_fill(unsettled, 0.0)
-    numbers = torch.stack([moved.max(), settled.max(), differences.max(), unsettled.sum().to(moved.dtype)]).tolist()
-    return Doubt(
-        noise=numbers[0],
-        settled_noise=numbers[1],
-        settled_error=numbers[2],
-        unsettled=int(numbers[3]),
-        float32_error=float32_error,
-        fits_float32=_fits_float32(sample.precise) and not _fits_float32(sample.exact),
-    )
-
-
-def _fits_float32(tensor: Tensor) -> bool:
-    return torch.equal(tensor.float().to(tensor.dtype), tensor)

@@ -22,6 +22,7 @@ from gradverify.commands.plan import (
     resize,
     targets_of,
 )
+from gradverify.configuration import identity_of
 from gradverify.errors import UsageError
 from gradverify.progress import Progress, show_progress
 from gradverify.render import spelling
@@ -115,7 +116,7 @@ COMMAND = Command("bench", "time hand-derived passes next to autograd's", add_ar
 
 
 def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespace) -> ExitCode:
-    from gradverify.verification import describe_environment
+    from gradverify.environment import describe_environment
 
     environment = describe_environment({one.configuration.device for one in planned})
     environment = dataclasses.replace(environment, threads=options.threads)
@@ -163,17 +164,7 @@ def _bench(planned: Planned, options: Namespace) -> Benchmark:
 
 def _blank(planned: Planned) -> Benchmark:
     """A benchmark before it has run."""
-    from gradverify.case import changed_sizes, sizes_of
-
-    case, configuration = planned.found.case, planned.configuration
-    return Benchmark(
-        case=type(case).__name__,
-        dtype=configuration.dtype,
-        device=configuration.device,
-        seed=configuration.seed,
-        sizes=sizes_of(case),
-        resized=tuple(changed_sizes(case)),
-    )
+    return Benchmark(**identity_of(planned.found.case, planned.configuration))
 
 
 def _write(benchmarks: Sequence[Benchmark], environment: Environment, options: Namespace) -> None:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from gradverify.configuration import identity_of
 from gradverify.location import raised_at
 from gradverify.render.summary import Outcome
 from gradverify.report import Failure, Report
@@ -48,8 +49,7 @@ def report_of(broken: Broken) -> Report:
 
 
 def _examine(planned: Planned) -> Report:
-    from gradverify.case import changed_sizes, sizes_of
-    from gradverify.verification import examine
+    from gradverify.examination import examine
 
     case, configuration = planned.found.case, planned.configuration
     try:
@@ -58,15 +58,7 @@ def _examine(planned: Planned) -> Report:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return Report(
-            case=type(case).__name__,
-            dtype=configuration.dtype,
-            device=configuration.device,
-            seed=configuration.seed,
-            sizes=sizes_of(case),
-            error=failure_of(error),
-            resized=tuple(changed_sizes(case)),
-        )
+        return Report(**identity_of(case, configuration), error=failure_of(error))
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -191,7 +191,7 @@ def _draw(planned: Planned) -> _Drawn | ExitCode:
 
 def _sketched(planned: Planned) -> Graph | None:
     """The forward alone, where the backward raised."""
-    from gradverify.verification import sketch
+    from gradverify.examination import sketch
 
     try:
         with foreign_code():

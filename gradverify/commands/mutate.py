@@ -60,7 +60,7 @@ COMMAND = Command("mutate", "break the backward of cases, and show what is not n
 def _run(
     targets: Sequence[str], planned: Sequence[Sequence[Planned]], broken: Sequence[Broken], options: Namespace
 ) -> ExitCode:
-    from gradverify.verification import describe_environment
+    from gradverify.environment import describe_environment
 
     style = Style(PLAIN.format, wants_color(sys.stdout))
     total = len(planned) + len(broken)

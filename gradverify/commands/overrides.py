@@ -26,7 +26,11 @@ def overrides_of(options: Namespace) -> Settings:
 
 
 def parse_seed(text: str) -> int:
-    """The seed that an option names."""
+    """The seed that an option names.
+
+    Raises:
+        ArgumentTypeError: for what is no integer that `torch.Generator` takes.
+    """
     try:
         seed = int(text)
     except ValueError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gradverify.configuration import Configuration, configurations
 from gradverify.errors import UsageError, did_you_mean
 from gradverify.location import shorten
 from gradverify.render import spelling
@@ -18,7 +19,6 @@ from gradverify.settings import NOTHING, Settings
 
 if TYPE_CHECKING:
     from gradverify.loader import Found
-    from gradverify.verification import Configuration
 
 # Where cases are looked for if the user names no place.
 DEFAULT_TARGET = "cases"
@@ -80,7 +80,11 @@ def targets_of(options: Namespace) -> list[str]:
 
 
 def parse_size(text: str) -> tuple[str, tuple[int, ...]]:
-    """The name and the values of `name=10,100`; `1e3` is 1000."""
+    """The name and the values of `name=10,100`; `1e3` is 1000.
+
+    Raises:
+        ArgumentTypeError: for anything else.
+    """
     name, equals, values = text.partition("=")
     try:
         numbers = tuple(_integer(value) for value in values.split(","))
@@ -115,7 +119,11 @@ def resize(found: Sequence[Found], sizes: Iterable[tuple[str, tuple[int, ...]]])
 
 
 def parse_count(text: str) -> int:
-    """How many combinations of sizes `--sweep` asks for."""
+    """How many combinations of sizes `--sweep` asks for.
+
+    Raises:
+        ArgumentTypeError: for what is no integer of 1 or more.
+    """
     try:
         count = int(text)
     except ValueError:
@@ -166,7 +174,6 @@ def plan(
         UsageError: for a malformed expression.
     """
     from gradverify.selection import Selection
-    from gradverify.verification import configurations
 
     selection = Selection(expression)
     planned = [

@@ -117,7 +117,7 @@ COMMAND = Command("run", "verify cases and show what was found", add_arguments, 
 
 
 def _run(planned: Sequence[Planned], broken: Sequence[Broken], options: Namespace) -> ExitCode:
-    from gradverify.verification import describe_environment
+    from gradverify.environment import describe_environment
 
     environment = describe_environment({one.configuration.device for one in planned})
     shown = Shown(options.report)

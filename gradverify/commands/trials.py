@@ -140,7 +140,7 @@ def _try_case(send: Send, planned: Sequence[Planned], skipped: int, bounds: Boun
 
 
 def _failure(error: GradverifyError) -> Failure:
-    from gradverify.verification import failure_of
+    from gradverify.examination import failure_of
 
     return failure_of(error)
 

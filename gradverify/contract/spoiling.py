@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from typing_extensions import override
 
 from gradverify.contract.rule import Finding, Rule, broken, kept
@@ -17,10 +19,7 @@ class CotangentUnchanged(Rule):
 
     @override
     def check(self, subject: Subject) -> Finding:
-        changed = watch(subject).cotangents
-        if changed:
-            return broken(f"the backward writes on {changed[0]}")
-        return kept("equal bit for bit after the backward")
+        return _judged(watch(subject).cotangents[:1])
 
 
 class InputsUnchanged(Rule):
@@ -31,10 +30,7 @@ class InputsUnchanged(Rule):
 
     @override
     def check(self, subject: Subject) -> Finding:
-        changed = watch(subject).inputs
-        if changed:
-            return broken(f"the backward writes on {', '.join(dict.fromkeys(changed))}")
-        return kept("equal bit for bit after the backward")
+        return _judged(watch(subject).inputs)
 
 
 class SavedUnchanged(Rule):
@@ -45,7 +41,11 @@ class SavedUnchanged(Rule):
 
     @override
     def check(self, subject: Subject) -> Finding:
-        changed = watch(subject).saved
-        if changed:
-            return broken(f"the backward writes on {', '.join(dict.fromkeys(changed))}")
-        return kept("equal bit for bit after the backward")
+        return _judged(watch(subject).saved)
+
+
+def _judged(changed: Sequence[str]) -> Finding:
+    """What follows from the names of what the backward wrote on."""
+    if changed:
+        return broken(f"the backward writes on {', '.join(dict.fromkeys(changed))}")
+    return kept("equal bit for bit after the backward")

@@ -11,7 +11,7 @@ from typing_extensions import override
 from gradverify.diagnosis.mistake import Mistake, fits
 from gradverify.diagnosis.sample import broadcasts_to
 from gradverify.diagnosis.subject import Contribution, Subject
-from gradverify.trace import Access
+from gradverify.gradients import Access
 
 ASSIGNED = (
     "it is assigned where it should be added to: what d.{name} held before is lost; write `d.{name} = d.{name} + ...`"

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import TypeGuard
 
 from gradverify.diagnosis.subject import Subject
+from gradverify.gradients import Gradients
 from gradverify.location import Location
-from gradverify.trace import Gradients, Trace
+from gradverify.trace import Trace
 
 # What the name of a tensor is made of: "h", name, f"h{i}", "h" + str(i).
 _NAMING = (ast.Constant, ast.JoinedStr, ast.FormattedValue, ast.Name, ast.BinOp, ast.operator, ast.expr_context)

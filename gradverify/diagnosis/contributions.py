@@ -12,7 +12,8 @@ from torch.autograd.graph import Node, get_gradient_edge
 
 from gradverify.case import Case
 from gradverify.diagnosis.subject import Contribution
-from gradverify.evaluation import Forward, Inputs, Tensors, run_forward
+from gradverify.evaluation import Forward, Tensors, run_forward
+from gradverify.inputs import Inputs
 from gradverify.scope import user_code
 
 # Nodes that only rearrange or copy: the operation that a reader would name comes after them.

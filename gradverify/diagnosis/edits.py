@@ -92,6 +92,7 @@ _RELATED = (
 _REDUCTIONS = frozenset({"sum", "mean", "amax", "amin", "max", "min", "prod", "std", "var", "norm", "logsumexp"})
 _TRANSPOSES = frozenset({"T", "mT", "H", "mH"})
 _TRANSPOSING = frozenset({"t", "transpose", "permute", "swapaxes", "swapdims", "movedim"})
+# The powers that derivatives are made of: squares and roots, those in denominators, and one more of each.
 _EXPONENTS = (2, -1, -2, 3, 0.5, -0.5)
 
 

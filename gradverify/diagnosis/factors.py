@@ -33,6 +33,7 @@ _FUNCTIONS: tuple[_Function, ...] = (
     ("sigmoid({x})", torch.sigmoid),
     ("tanh({x})", torch.tanh),
 )
+# What a derivative brings down in front: a sign, the 2 of a square, the half of a root.
 _CONSTANTS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 # Of fewer different values a formula can be right by chance: one is taken by the constant, and a tensor of
 # zeros and ones is its own square.

@@ -86,6 +86,7 @@ def _is_without_sum(subject: Subject, probabilities: Tensor) -> bool:
 
 def _are_mixed(probabilities: Tensor) -> bool:
     """Whether enough of them are neither zero nor one, where every formula gives nearly the same."""
+    # Within 1% of either, p (1 - p) is too small for a formula to stand out.
     return int(((probabilities > 0.01) & (probabilities < 0.99)).sum()) >= _LEAST_MIXED
 
 

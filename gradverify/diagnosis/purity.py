@@ -9,7 +9,8 @@ from types import ModuleType
 
 from torch import Tensor
 
-from gradverify.trace import Gradients, Trace
+from gradverify.gradients import Gradients
+from gradverify.trace import Trace
 
 # What statements on tensors call: functions without side effects, by name or by the module they come from.
 _BUILTINS = frozenset({"abs", "bool", "float", "int", "len", "list", "max", "min", "range", "round", "sum", "tuple"})

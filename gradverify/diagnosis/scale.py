@@ -43,6 +43,7 @@ class Averaged(Mistake):
         for contribution in subject.contributions:
             used_in = subject.values[contribution.through].shape
             count = used_in.numel() // max(1, subject.reference.numel())
+            # The ratio only proposes a count, far coarser than rounding; `agrees` decides.
             if count < 2 or not broadcasts_to(subject.reference.shape, used_in) or abs(ratio * count - 1) > 1e-6:
                 continue
             if subject.agrees(subject.candidate * count):

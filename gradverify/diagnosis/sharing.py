@@ -10,8 +10,8 @@ from gradverify.diagnosis.contributions import COTANGENT
 from gradverify.diagnosis.mistake import Mistake
 from gradverify.diagnosis.statement import parse_statement
 from gradverify.diagnosis.subject import Subject
+from gradverify.gradients import Access, Event
 from gradverify.location import statement
-from gradverify.trace import Access, Event
 
 
 class Overwritten(Mistake):

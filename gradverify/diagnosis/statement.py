@@ -13,8 +13,9 @@ from gradverify.diagnosis.assignment import find_assignment, find_computation, g
 from gradverify.diagnosis.purity import is_pure
 from gradverify.diagnosis.subject import Subject
 from gradverify.diagnosis.trial import Handed, Trial
+from gradverify.gradients import Access, Gradients
 from gradverify.location import statement
-from gradverify.trace import Access, Gradients, Trace
+from gradverify.trace import Trace
 
 
 @dataclass(frozen=True)

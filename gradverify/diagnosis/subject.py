@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gradverify.comparison import distance
 from gradverify.diagnosis.sample import Sample, take_sample
+from gradverify.gradients import Access, Event
 from gradverify.location import Location
-from gradverify.trace import Access, Event
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradverify.case import Case
 from gradverify.errors import GradverifyError, UsageError, did_you_mean
-from gradverify.evaluation import Inputs
+from gradverify.inputs import Inputs
 from gradverify.noise import spread
 from gradverify.oracles.autograd import Autograd
 from gradverify.oracles.complex_step import ComplexStep

@@ -13,6 +13,7 @@ from itertools import pairwise, takewhile
 
 from gradverify.oracles.slope import UNIT, UNKNOWN, Measurement, Sample, Slope, central, smooth
 
+# A power of two, so that every step is exact.
 _RATIO = 8.0
 # Where the function is smooth, one level errs 64 times less than the level above. Less than a quarter of that, and
 # the extrapolation means nothing: noise, or kinks that the steps cross, are what is seen.

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gradverify.case import Case
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Forward, Inputs, Tensors, draw_cotangents, run_autograd, run_forward
+from gradverify.evaluation import Forward, Tensors, draw_cotangents, run_autograd, run_forward
+from gradverify.inputs import Inputs
 from gradverify.noise import backward_noise, run_noisy_forward
 from gradverify.oracles.exact import ExactFunctions
 from gradverify.trace import OnAssign

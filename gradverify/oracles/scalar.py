@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gradverify.errors import GradverifyError
-from gradverify.evaluation import Inputs, Tensors
+from gradverify.evaluation import Tensors
+from gradverify.inputs import Inputs
 from gradverify.location import raised_at
 from gradverify.oracles.estimate import Estimate, allowed_or_measured, compare_with, reason_of
 from gradverify.oracles.problem import Problem

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# The unit roundoff of float64.
 UNIT = 2.0**-53
 
 

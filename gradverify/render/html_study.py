@@ -41,6 +41,9 @@ _GLOSSARY = (
 _TONES = {Outcome.SURVIVED: Tone.BAD, Outcome.EQUIVALENT: Tone.FAINT}
 _ORDER = (Outcome.SURVIVED, Outcome.EQUIVALENT, Outcome.KILLED, Outcome.RAISED, Outcome.CAUGHT)
 
+# About what the column for code holds, see `td.code` in page.css.
+_WIDEST = 40
+
 _REMEDY = "no gradient of the case tells these apart: choose inputs on which they differ"
 
 
@@ -166,4 +169,4 @@ def _trials(label: str, trials: Sequence[Trial], anchors: dict[int, str]) -> Tab
 def _code(text: str) -> Cell:
     """A statement as a cell, which the page cuts to its width; the whole is shown on hovering."""
     line = clip(text) if text else ""
-    return Cell(line, title=line if len(line) > 40 else None)
+    return Cell(line, title=line if len(line) > _WIDEST else None)

@@ -27,6 +27,8 @@ _OTHERS = {
 }
 
 # JSON has no spelling of its own for these.
+# How much of a value that does not fit a message quotes: enough to find it in the file.
+_LONGEST = 40
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -195,4 +197,4 @@ def _refuse(expected: str, value: Any, path: str) -> NoReturn:
 
 def _spell(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -13,7 +13,8 @@ def number(value: float) -> str:
     magnitude = abs(value)
     if magnitude == 0:
         return "0"
-    if not 1e-3 <= magnitude < 1e5:  # nan too, which formats as itself
+    # Beyond these an exponent is shorter than the zeros. nan too, which formats as itself.
+    if not 1e-3 <= magnitude < 1e5:
         return f"{value:.1e}"
     return f"{value:.0f}" if magnitude >= 100 else f"{value:.3g}"
 

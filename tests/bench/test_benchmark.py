@@ -7,8 +7,8 @@ import torch
 
 from gradverify.bench import benchmark
 from gradverify.bench.benchmark import bench
+from gradverify.configuration import configurations
 from gradverify.errors import UsageError
-from gradverify.verification import configurations
 
 from .samples import (
     Alone,

@@ -12,9 +12,10 @@ from torch.utils.benchmark import Timer
 from gradverify.bench.benchmark import bench, draw_contest
 from gradverify.bench.interval import paired_ratio
 from gradverify.bench.race import Phase, _entry
-from gradverify.evaluation import draw_cotangents, draw_inputs, run_backward, run_forward
+from gradverify.configuration import configurations
+from gradverify.evaluation import draw_cotangents, run_backward, run_forward
+from gradverify.inputs import draw_inputs
 from gradverify.loader import cases_of, load_file
-from gradverify.verification import configurations
 
 CASES = Path(__file__).parents[2] / "cases"
 CPU = torch.device("cpu")

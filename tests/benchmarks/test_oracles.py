@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gradverify import Case
-from gradverify.evaluation import draw_inputs
+from gradverify.inputs import draw_inputs
 from gradverify.measurement import run_pass
 from gradverify.oracles.finite_difference import FiniteDifference
 from gradverify.oracles.problem import Problem

@@ -12,7 +12,7 @@ import torch
 
 from gradverify import origin, verify
 from gradverify.case import with_sizes
-from gradverify.evaluation import draw_inputs
+from gradverify.inputs import draw_inputs
 from gradverify.loader import cases_of, load_file
 from gradverify.origin import find_origins
 

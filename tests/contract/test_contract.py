@@ -12,10 +12,10 @@ from torch.autograd import Function
 from contract import planted
 from contract.planted import made, saving, scaled, square
 from gradverify import Case, FunctionCase, GradientMismatch, Report, check, verify
+from gradverify.configuration import configurations
 from gradverify.contract import rules
 from gradverify.reproducer import reproduce
 from gradverify.verdict import Observance
-from gradverify.verification import configurations
 
 X = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
 W = torch.linspace(0.5, 2.0, 4)

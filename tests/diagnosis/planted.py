@@ -15,12 +15,14 @@ from gradverify import Case
 from gradverify.case import sizes_of
 from gradverify.comparison import distance
 from gradverify.diagnosis import Subject, find_contributions
-from gradverify.evaluation import draw_inputs, run_forward
+from gradverify.evaluation import run_forward
+from gradverify.gradients import events_of, finished_by
+from gradverify.inputs import draw_inputs
 from gradverify.judge import Derivation
 from gradverify.location import statement
 from gradverify.measurement import run_pass
 from gradverify.replay import replay
-from gradverify.trace import events_of, finished_by, values_of
+from gradverify.trace import values_of
 from gradverify.verdict import Origin
 
 _NUMBERS: Iterator[int] = count()

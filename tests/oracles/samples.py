@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from gradverify import Case
-from gradverify.evaluation import Inputs, draw_inputs
+from gradverify.inputs import Inputs, draw_inputs
 from gradverify.oracles.problem import Problem
 
 

@@ -17,7 +17,7 @@ ORACLE = FiniteDifference()
 def reference(problem, name="x"):
     """The gradient by the hand-derived backward of the case, which is right."""
     from gradverify.evaluation import run_backward
-    from gradverify.trace import derived_of
+    from gradverify.gradients import derived_of
 
     return derived_of(run_backward(problem.case, problem.run(), problem.cotangents))[name]
 

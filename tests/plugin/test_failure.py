@@ -50,7 +50,7 @@ def test_a_wrong_gradient_is_shown_as_a_table(project):
     )
     # Not a line of gradverify itself.
     result.stdout.no_fnmatch_line("*pytest_items.py*")
-    result.stdout.no_fnmatch_line("*verification.py*")
+    result.stdout.no_fnmatch_line("*examination.py*")
 
 
 def test_the_short_summary_shows_the_first_line_alone(project, monkeypatch):
@@ -183,7 +183,7 @@ def test_an_error_of_gradverify_itself_keeps_its_traceback(project, monkeypatch)
     def fail(case, configuration):
         raise ZeroDivisionError("a defect of gradverify")
 
-    monkeypatch.setattr("gradverify.verification.examine", fail)
+    monkeypatch.setattr("gradverify.examination.examine", fail)
     project.write(test_models=LINEAR)
     result = project.run()
     result.assert_outcomes(failed=1)

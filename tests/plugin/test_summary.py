@@ -5,10 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gradverify.examination import examine
 from gradverify.loader import cases_of, load_file
 from gradverify.render.json import read_json
 from gradverify.render.table import render_table
-from gradverify.verification import examine, verify
+from gradverify.verification import verify
 from plugin.project import DOUBLED, LINEAR
 
 MODELS = LINEAR + DOUBLED
@@ -54,7 +55,7 @@ def test_five_hundred_cases_stay_readable(project, monkeypatch):
             seen[type(case)] = examine(case, configuration)
         return seen[type(case)]
 
-    monkeypatch.setattr("gradverify.verification.examine", examine_once)
+    monkeypatch.setattr("gradverify.examination.examine", examine_once)
     project.write(
         models=MODELS,
         test_models="from models import Doubled, Linear\n"
