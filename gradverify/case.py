@@ -190,6 +190,12 @@ def settings_of(case: Case | type[Case]) -> Settings:
     return read_settings({name: getattr(case, name) for name in NAMES})
 
 
+def is_case_class(value: object) -> TypeGuard[type[Case]]:
+    """Whether something found in a module is Case or a subclass of it."""
+    # Python 3.10 takes an alias such as list[int] for a type, and then refuses to ask what it is a subclass of.
+    return isinstance(value, type) and get_origin(value) is None and issubclass(value, Case)
+
+
 def is_complete(cls: type[Case]) -> bool:
     """Whether the class defines all that verifying it needs."""
     return not inspect.isabstract(cls)

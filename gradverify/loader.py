@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TypeGuard
 
-from gradverify.case import Case, is_complete
+from gradverify.case import Case, is_case_class, is_complete
 from gradverify.errors import GradverifyError, InvalidCase, UsageError, did_you_mean
 from gradverify.importer import import_failure
 from gradverify.importer import load_file as load_file
@@ -177,14 +177,14 @@ def _entries_of(loaded: object) -> list[_Entry]:
 
 
 def _entry(value: object, listed_at: Location | None) -> _Entry:
-    return _Entry(value, location_of(value) if _is_case_class(value) else listed_at)
+    return _Entry(value, location_of(value) if is_case_class(value) else listed_at)
 
 
 def _make(entry: _Entry) -> Case:
     value = entry.value
     if isinstance(value, Case):
         return value
-    if not _is_case_class(value):
+    if not is_case_class(value):
         raise InvalidCase(
             f"CASES lists {_spell(value)}; expected case classes or cases, such as Relu or Relu(samples=3)",
             entry.location,
@@ -205,16 +205,12 @@ def _own_classes(module: ModuleType) -> list[type]:
     return [value for name, value in vars(module).items() if isinstance(value, type) and value.__name__ == name]
 
 
-def _is_case_class(value: object) -> TypeGuard[type[Case]]:
-    return isinstance(value, type) and issubclass(value, Case)
-
-
 def _is_case(value: object) -> bool:
-    return isinstance(value, Case) or _is_case_class(value)
+    return isinstance(value, Case) or is_case_class(value)
 
 
 def _is_meant(cls: object, module_name: str) -> TypeGuard[type[Case]]:
-    return _is_case_class(cls) and cls.__module__ == module_name and bool(getattr(cls, "__test__", True))
+    return is_case_class(cls) and cls.__module__ == module_name and bool(getattr(cls, "__test__", True))
 
 
 def _unfinished(module: ModuleType) -> Iterator[str]:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain, count, groupby
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest._code.code import TerminalRepr
 
-from gradverify.case import Case, changed_sizes, is_complete
+from gradverify.case import Case, changed_sizes, is_case_class, is_complete
 from gradverify.errors import GradverifyError, InvalidCase, UsageError
 from gradverify.importer import import_failure, load_file
 from gradverify.loader import is_collected, location_of
@@ -96,12 +96,12 @@ class CaseItem(pytest.Function):
 
 def make_items(collector: _Collector, name: str, obj: object) -> list[CaseItem] | None:
     """The items of what a module or a test class holds under a name; None where that is nothing of ours."""
-    if _is_case_class(obj):
+    if is_case_class(obj):
         return list(_items_of(collector, obj)) if _is_own(collector, name, obj) else []
     if (
         name == "CASES"
         and isinstance(obj, (list, tuple))
-        and any(isinstance(one, Case) or _is_case_class(one) for one in obj)
+        and any(isinstance(one, Case) or is_case_class(one) for one in obj)
     ):
         return [item for entry in obj for item in _items_of(collector, entry)]
     return None
@@ -190,7 +190,7 @@ def _refuse(error: GradverifyError, _: CaseItem) -> None:
 def _make_case(entry: object) -> Case:
     if isinstance(entry, Case):
         return entry
-    if not _is_case_class(entry):
+    if not is_case_class(entry):
         raise InvalidCase(f"CASES lists {entry!r}; expected cases, such as LinearRegression(samples=10_000)")
     try:
         return entry()
@@ -251,10 +251,6 @@ def _is_own(collector: _Collector, name: str, cls: type[Case]) -> bool:
         missing = " and ".join(sorted(cls.__abstractmethods__))
         collector.warn(pytest.PytestCollectionWarning(f"{name} is not verified: it does not define {missing}"))
     return is_collected(cls, module)
-
-
-def _is_case_class(value: object) -> TypeGuard[type[Case]]:
-    return isinstance(value, type) and issubclass(value, Case)
 
 
 def class_of(entry: object) -> type:

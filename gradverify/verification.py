@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gradverify.case import Case, sizes_of, with_sizes
+from gradverify.case import Case, is_case_class, sizes_of, with_sizes
 from gradverify.configuration import Configuration, configurations
 from gradverify.errors import GradientMismatch, UsageError
 from gradverify.examination import examine, verify_at
@@ -152,7 +152,7 @@ def _case_of(
     case: Case | type[Case] | Callable[..., object], sizes: Mapping[str, int] | None, **arguments: Any
 ) -> Case:
     """The case itself, or the one that a candidate and its arguments make."""
-    if isinstance(case, type) and issubclass(case, Case):
+    if is_case_class(case):
         case = case()
     if isinstance(case, Case):
         for name, value in arguments.items():

@@ -12,6 +12,7 @@ COLLECTED = {
     "a case beside a test": (LINEAR + "\ndef test_it(): ...\n", ["Linear[float32]", "test_it"]),
     "a case with the name of a test class": (LINEAR.replace("Linear", "TestLinear"), ["TestLinear[float32]"]),
     "a second name for a case": (LINEAR + "\nSame = Linear\n", ["Linear[float32]"]),
+    "a case beside an alias": (LINEAR + "\nNumbers = list[int]\n", ["Linear[float32]"]),
     "a case that is told apart": (LINEAR + "    __test__ = False\n", []),
     "a base without backward": (
         LINEAR.replace("def backward", "def other") + "\nclass Whole(Linear):\n    def backward(self, t, d): ...\n",
