@@ -221,14 +221,32 @@ def _usual_error(value: Tensor | None, exact: Tensor) -> float:
 
 
 def with_leading(arguments: Arguments, rows: int) -> Iterator[Arguments]:
-    """The arguments with the leading dimension of some inputs cut: of all of one length, then of each alone."""
+    """The arguments with the leading dimension of some inputs cut: of all of one length, then of each alone.
+
+    Left out is a cut after which an index could lead out of what it picks from: kernels need not check that, and
+    torch's own `embedding_bag` reads there whatever it finds.
+    """
     lengths = {name: len(one) for name, one in arguments.inputs.items() if isinstance(one, Tensor) and one.dim()}
     groups = [[name for name, one in lengths.items() if one == length] for length in dict.fromkeys(lengths.values())]
     singles = [[name] for name in lengths]
     for chosen in (*groups, *(one for one in singles if one not in groups)):
         cut = {name: arguments.inputs[name][:rows].clone() for name in chosen}
-        if any(one.shape != arguments.inputs[name].shape for name, one in cut.items()):
+        changed = any(one.shape != arguments.inputs[name].shape for name, one in cut.items())
+        if changed and not _leads_out(arguments, cut, rows):
             yield with_inputs(arguments, cut)
+
+
+def _leads_out(arguments: Arguments, cut: Mapping[str, Tensor], rows: int) -> bool:
+    """Whether an integer may be an index of a row that is gone, rather than one of a dimension that stays."""
+    tensors = {**arguments.tensors, **cut}
+    staying = [length for name, one in tensors.items() for length in (one.shape[1:] if name in cut else ())]
+    for name, one in tensors.items():
+        if one.is_floating_point() or one.is_complex() or one.dtype == torch.bool or not one.numel():
+            continue
+        largest = int(one.max())
+        if largest >= rows and (name not in cut or largest >= max(staying, default=0)):
+            return True
+    return False
 
 
 def with_inputs(arguments: Arguments, changed: Mapping[str, Tensor]) -> Arguments:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from gradverify.diagnosis.mistake import Mistake, fits
@@ -105,7 +106,7 @@ class LostDuplicates(Mistake):
         for share in subject.contributions:
             upstream = subject.references[share.through]
             for name, index in indices.items():
-                for dim in _picked_along(reference.shape, index.shape, upstream.shape):
+                for dim in _picked_along(reference.shape, index, upstream.shape):
                     picked = index.long().flatten()
                     given = upstream.flatten(dim, dim + index.dim() - 1)
                     nothing = torch.zeros_like(reference)
@@ -142,9 +143,16 @@ class WrongContribution(Mistake):
         return None
 
 
-def _picked_along(shape: torch.Size, index: torch.Size, picked: torch.Size) -> list[int]:
-    """The dimensions of a tensor along which picking by an index gives a tensor of the last shape."""
-    return [dim for dim in range(len(shape)) if (*shape[:dim], *index, *shape[dim + 1 :]) == tuple(picked)]
+def _picked_along(shape: torch.Size, index: Tensor, picked: torch.Size) -> list[int]:
+    """The dimensions of a tensor along which picking by an index gives a tensor of the last shape.
+
+    Not where the index leads out of it: labels may fit a dimension that they do not count, or say "ignore" by -100.
+    """
+    dims = [dim for dim in range(len(shape)) if (*shape[:dim], *index.shape, *shape[dim + 1 :]) == tuple(picked)]
+    if not dims or not index.numel():
+        return []
+    low, high = (int(one) for one in index.aminmax())
+    return [dim for dim in dims if low >= 0 and high < shape[dim]]
 
 
 def _alone(subject: Subject, share: Contribution) -> Subject:

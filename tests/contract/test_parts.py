@@ -6,7 +6,11 @@ import itertools
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
+from gradverify import verify
+from gradverify.candidate import Arguments
 from gradverify.contract.layout import (
     channels_last,
     expanded,
@@ -15,7 +19,7 @@ from gradverify.contract.layout import (
     slice_of_cat,
     transposed,
 )
-from gradverify.contract.subject import nudge
+from gradverify.contract.subject import nudge, with_leading
 from gradverify.contract.subset import subsets
 from gradverify.contract.watch import equal_bits, overlap
 from gradverify.contract.yardstick import difference
@@ -160,3 +164,31 @@ def test_a_nudge_moves_every_element_by_an_ulp():
         steps = (moved.view(torch.int32) - same.view(torch.int32)).abs()
         assert set(steps.tolist()) == {1}
         assert (len(set(moved.tolist())) == 1) is (draw % 2 == 0)
+
+
+def test_no_index_is_made_to_lead_out_of_what_it_picks_from():
+    """A table is not cut below its indices, nor the indices below their offsets; a batch is cut with its labels."""
+    table, indices, offsets = torch.ones(9, 4), torch.arange(8), torch.tensor([0, 3])
+    bag = Arguments({"table": table, "indices": indices, "offsets": offsets}, {}, ("table",))
+    for rows in (0, 2):
+        for arguments in with_leading(bag, rows):
+            left = {name: len(one) for name, one in arguments.inputs.items()}
+            assert left["table"] == 9
+            assert left["indices"] == 8
+    loss = Arguments({"logits": torch.ones(5, 7), "labels": torch.tensor([0, 6, 2, 5, 1])}, {}, ("logits",))
+    for rows in (0, 2):
+        first = next(with_leading(loss, rows))
+        assert [len(one) for one in first.inputs.values()] == [rows, rows]
+
+
+def test_a_bag_of_embeddings_is_audited():
+    """torch reads beyond its table where an index leads out of it."""
+    inputs = {"w": torch.randn(9, 4), "i": torch.randint(9, (10,)), "o": torch.tensor([0, 2, 5, 9])}
+
+    def bag(w: Tensor, i: Tensor, o: Tensor) -> Tensor:
+        return functional.embedding_bag(i, w, o, mode="mean")
+
+    def plain(w: Tensor, i: Tensor, o: Tensor) -> Tensor:
+        return torch.stack([rows.mean(0) for rows in w[i].tensor_split(o[1:].tolist())])
+
+    assert verify(bag, inputs=inputs, reference=plain).passed

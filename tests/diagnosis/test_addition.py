@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from diagnosis.formulas import Residual, SelfAttention
 from diagnosis.planted import plant
-from gradverify import verify
+from gradverify import Case, verify
 from gradverify.verdict import Origin
 
 ADDED = "what is added here is not the contribution through "
@@ -60,3 +61,28 @@ def test_otherwise_the_last_line_is_told(old, new):
     (row,) = [row for row in verify(plant(Residual, old, new)).rows if row.origin is Origin.INTRODUCED]
     assert row.source == (new or LAST).strip().splitlines()[-1].strip()
     assert not row.hints[0].startswith(ADDED)
+
+
+class Ignored(Case):
+    """Labels of which one says "ignore": they fit the rows in number, and are no index of them."""
+
+    __test__ = False
+
+    def inputs(self, generator):
+        x = torch.randn(4, 3, generator=generator)
+        return {"x": x, "label": torch.tensor([0, -100, 2, 9])}
+
+    def forward(self, t):
+        t.y = torch.sin(t.x)
+        t.loss = (t.y * (t.label >= 0)[:, None]).sum()
+        return t.loss
+
+    def backward(self, t, d):
+        d.y = (t.label >= 0)[:, None] * d.loss.expand_as(t.y)
+        d.x = d.y * torch.exp(t.x) + t.x  # a mistake that no rule explains
+
+
+def test_labels_are_no_index_where_they_lead_out():
+    """The mistake is told, and nothing breaks on the way."""
+    report = verify(Ignored)
+    assert [row.name for row in report.failed_rows] == ["x"]
