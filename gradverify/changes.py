@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TypeVar
 
 from gradverify.judge import IMPRECISE_ACCURACY
 from gradverify.report import Report, Row
 from gradverify.verdict import Verdict
+from gradverify.word import Word
 
 _Item = TypeVar("_Item", Report, Row)
 
@@ -21,7 +21,7 @@ _FACTOR = IMPRECISE_ACCURACY
 _EXCUSED = frozenset({Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING})
 
 
-class Change(str, Enum):
+class Change(Word):
     """What became of a gradient or a report, the most urgent first."""
 
     REGRESSED = "regressed"  # it fails, and did not before; or it passes, and is less accurate by more than 4 times
@@ -30,9 +30,6 @@ class Change(str, Enum):
     IMPROVED = "improved"  # it passes as before, and is more accurate by more than 4 times
     NEW = "new"  # it was not there, and passes
     REMOVED = "removed"  # it is no longer there
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 _ORDER = {change: number for number, change in enumerate(Change)}

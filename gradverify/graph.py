@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from gradverify.verdict import Origin, Verdict
+from gradverify.word import Word
 
 
-class Kind(str, Enum):
+class Kind(Word):
     """What a node stands for; a string, so that it serialises as its value."""
 
     INPUT = "input"
@@ -17,9 +17,6 @@ class Kind(str, Enum):
     OPERATION = "operation"
     GROUP = "group"  # several nodes that are drawn as one
     MENTION = "mention"  # a node that is drawn elsewhere, near another use of it
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import TypeGuard
 from gradverify.case import Case, is_case_class, is_complete
 from gradverify.errors import GradverifyError, InvalidCase, UsageError, did_you_mean
 from gradverify.importer import import_failure
-from gradverify.importer import load_file as load_file
 from gradverify.location import Location, class_line
 from gradverify.report import Failure
 from gradverify.targets import Source, sources_of

@@ -7,10 +7,11 @@ import copy
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+
+from gradverify.word import Word
 
 
-class Kind(str, Enum):
+class Kind(Word):
     """What an edit breaks."""
 
     OPERATOR = "operator"
@@ -26,9 +27,6 @@ class Kind(str, Enum):
     ACCUMULATION = "accumulation"
     DELETION = "statement deleted"
     TENSOR = "other tensor"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from gradverify.mutants import Mutant
 from gradverify.report import Failure
+from gradverify.word import Word
 
 
-class Outcome(str, Enum):
+class Outcome(Word):
     """What became of a mutant."""
 
     CAUGHT = "caught"  # a verdict fails
@@ -18,9 +18,6 @@ class Outcome(str, Enum):
     KILLED = "killed"  # it ran out of time or of memory, or took its process down
     EQUIVALENT = "equivalent"  # passes, and gives the same gradients as the original
     SURVIVED = "survived"  # passes, and gives others
-
-    def __str__(self) -> str:
-        return str(self.value)
 
     @property
     def is_caught(self) -> bool:

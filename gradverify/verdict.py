@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from gradverify.word import Word
 
 
-class Verdict(str, Enum):
+class Verdict(Word):
     """The judgement of one gradient. A string, so that it prints and serialises as its value.
 
     Attributes:
@@ -68,27 +68,15 @@ class Verdict(str, Enum):
     KNOWN = ("known", False, "fails, as `known` says it does")
     GIVEN = ("given", False, "not derived: the reference was handed out in its place")
 
-    def __str__(self) -> str:
-        return str(self.value)
 
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
-
-
-class Origin(str, Enum):
+class Origin(Word):
     """Where the error of a wrong gradient comes from."""
 
     INTRODUCED = "introduced"  # its own statement is wrong: right upstream gradients do not mend it
     INHERITED = "inherited"  # its own statement is right, what it was given was not
 
-    def __str__(self) -> str:
-        return str(self.value)
 
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
-
-
-class Observance(str, Enum):
+class Observance(Word):
     """How a candidate stands to one rule of the contract of a backward."""
 
     KEPT = "kept"
@@ -96,9 +84,3 @@ class Observance(str, Enum):
     REFUSED = "refused"  # the candidate raises a clear error where it could have been silently wrong
     INAPPLICABLE = "does not apply"
     BROKEN = "broken"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
+
+from gradverify.word import Word
 
 
-class Stance(str, Enum):
+class Stance(Word):
     """How an oracle stands to a gradient. A string, so that it prints and serialises as its value."""
 
     AGREES = "agrees"
@@ -21,12 +22,6 @@ class Stance(str, Enum):
     def is_measured(self) -> bool:
         """Whether an error bar belongs to it."""
         return self is not Stance.ABSENT
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
 
 
 _SAYS = {

@@ -18,6 +18,7 @@ PACKAGE = Path(gradverify.__file__).parent
 
 # From the ground up; the modules of one package, or of one front end, may import each other.
 FLOORS = (
+    ("word",),
     (
         "gradverify",
         "location",
@@ -68,6 +69,7 @@ FRONT_ENDS = (("commands", "commands.*", "cli", "__main__"), ("pytest_*",))
 
 TORCH_FREE = (
     "gradverify",
+    "word",
     "location",
     "verdict",
     "errors",

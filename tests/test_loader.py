@@ -9,7 +9,8 @@ from conftest import EMPTY_CASE
 from gradverify import targets
 from gradverify.case import Case
 from gradverify.errors import InvalidCase, UsageError
-from gradverify.loader import cases_of, find, is_collected, load_file, location_of
+from gradverify.importer import load_file
+from gradverify.loader import cases_of, find, is_collected, location_of
 
 A = EMPTY_CASE.format(name="A")
 

@@ -25,7 +25,8 @@ from gradverify.configuration import configurations
 from gradverify.errors import UsageError
 from gradverify.examination import examine
 from gradverify.function_case import function_case
-from gradverify.loader import cases_of, load_file
+from gradverify.importer import load_file
+from gradverify.loader import cases_of
 from gradverify.reproducer import reproduce, shrink
 from gradverify.settings import read_settings
 

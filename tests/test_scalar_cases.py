@@ -11,8 +11,9 @@ import torch
 
 from gradverify import Case, Gradients, Trace, verify
 from gradverify.evaluation import run_forward
+from gradverify.importer import load_file
 from gradverify.inputs import draw_inputs
-from gradverify.loader import cases_of, load_file
+from gradverify.loader import cases_of
 from gradverify.measurement import run_pass
 from gradverify.oracles.difference import CentralDifference, ForwardDifference, Richardson
 from gradverify.oracles.finite_difference import FiniteDifference

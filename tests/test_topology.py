@@ -14,7 +14,8 @@ from gradverify.configuration import Configuration, configurations
 from gradverify.examination import examine, sketch
 from gradverify.function_case import FunctionCase
 from gradverify.graph import Graph, Kind, Node
-from gradverify.loader import cases_of, load_file
+from gradverify.importer import load_file
+from gradverify.loader import cases_of
 from gradverify.verdict import Origin, Verdict
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -16,7 +16,8 @@ from gradverify.case import sizes_of
 from gradverify.configuration import Configuration, configurations
 from gradverify.errors import GradverifyError, InvalidCase, UsageError
 from gradverify.examination import examine
-from gradverify.loader import cases_of, load_file
+from gradverify.importer import load_file
+from gradverify.loader import cases_of
 from gradverify.settings import Settings
 from gradverify.verdict import Verdict
 

@@ -7,7 +7,6 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import torch
@@ -18,22 +17,17 @@ from torch.nn import Module
 from gradverify.errors import CaseRaised
 from gradverify.location import raised_at, statement
 from gradverify.ulp import move
+from gradverify.word import Word
 
 # A statement is quoted to be recognised; one that lists a whole table of functions would hide the message.
 _LONGEST_QUOTE = 120
 
 
-class Role(str, Enum):
+class Role(Word):
     """Which of the two it is."""
 
     CANDIDATE = "candidate"
     REFERENCE = "reference"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from enum import Enum
 
 import torch
 from torch import Tensor
+
+from gradverify.word import Word
 
 # Beyond a ratio of 2^20 the small ones are below what float32 resolves beside the large ones.
 _WIDEST = 20
 
 
-class Cotangent(str, Enum):
+class Cotangent(Word):
     """A kind of upstream gradient; a string, so that it prints as its value.
 
     NORMAL is judged first, and shows most. ONE_HOT shows what leaks into places that the output does not depend on,
@@ -24,12 +25,6 @@ class Cotangent(str, Enum):
     ONE_HOT = "one-hot"
     ALTERNATING = "alternating"
     WIDE = "wide"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
 
 
 def draw_cotangents(kind: Cotangent, outputs: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from gradverify.artifact import check_writable, write_whole
@@ -24,6 +23,7 @@ from gradverify.render.layout import Unavailable, can_draw_png, draw_png
 from gradverify.render.table import headline
 from gradverify.report import Report
 from gradverify.settings import DTYPES, read_settings
+from gradverify.word import Word
 
 if TYPE_CHECKING:
     from gradverify.loader import Found
@@ -32,15 +32,12 @@ if TYPE_CHECKING:
 _REMEDY = "pip install 'gradverify[graph]'"
 
 
-class Form(str, Enum):
+class Form(Word):
     """What a picture is written as, by the ending of its file."""
 
     SVG = ".svg"
     PNG = ".png"
     DOT = ".dot"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from gradverify.graph import Kind, Node
 from gradverify.location import shorten
 from gradverify.render import spelling
 from gradverify.verdict import Origin, Verdict
+from gradverify.word import Word
 
 # Longer text is cut in the middle: a drawing is as wide as its widest nodes, and the whole is in the tooltip.
 _WIDEST = 26
@@ -17,7 +17,7 @@ _DOUBTFUL = (Verdict.IMPRECISE, Verdict.VACUOUS, Verdict.INCONCLUSIVE)
 _QUIET = (Verdict.KNOWN, Verdict.GIVEN, Verdict.MISSING)
 
 
-class Tone(str, Enum):
+class Tone(Word):
     """How a node is coloured; a string, so that it is part of a class name."""
 
     NONE = "none"  # nothing was judged
@@ -25,12 +25,6 @@ class Tone(str, Enum):
     DOUBT = "doubt"
     BAD = "bad"
     QUIET = "quiet"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
 
 
 @dataclass(frozen=True)

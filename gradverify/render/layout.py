@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
 from typing import Any
 
 from gradverify.render.layered import lay_out_in_layers
 from gradverify.render.plane import Edges, Layout, Path, Point, Size
+from gradverify.word import Word
 
 # What Graphviz calls an inch; its positions are in points.
 _INCH = 72
@@ -30,15 +30,12 @@ sys.stdout.buffer.write(graph.draw(format="png", prog="dot"))
 """
 
 
-class Engine(str, Enum):
+class Engine(Word):
     """What can find the places; a string, so that it prints as its value."""
 
     PYGRAPHVIZ = "pygraphviz"
     DOT = "dot"
     LAYERED = "layered"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 class Unavailable(Exception):

@@ -9,27 +9,24 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
-from enum import Enum
 from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from gradverify.render.graph import STYLE
+from gradverify.word import Word
 
 _FOLDER = files("gradverify.render").joinpath("templates")
 
 
-class Tone(str, Enum):
+class Tone(Word):
     """What a colour means; its value is a class of the style sheet."""
 
     GOOD = "good"
     DOUBTFUL = "doubtful"
     BAD = "bad"
     FAINT = "faint"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

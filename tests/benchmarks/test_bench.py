@@ -14,8 +14,9 @@ from gradverify.bench.interval import paired_ratio
 from gradverify.bench.race import Phase, _entry
 from gradverify.configuration import configurations
 from gradverify.evaluation import draw_cotangents, run_backward, run_forward
+from gradverify.importer import load_file
 from gradverify.inputs import draw_inputs
-from gradverify.loader import cases_of, load_file
+from gradverify.loader import cases_of
 
 CASES = Path(__file__).parents[2] / "cases"
 CPU = torch.device("cpu")

@@ -12,8 +12,9 @@ import torch
 
 from gradverify import origin, verify
 from gradverify.case import with_sizes
+from gradverify.importer import load_file
 from gradverify.inputs import draw_inputs
-from gradverify.loader import cases_of, load_file
+from gradverify.loader import cases_of
 from gradverify.origin import find_origins
 
 ROOT = Path(__file__).parent.parent.parent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradverify import Case
-from gradverify.loader import cases_of, load_file
+from gradverify.importer import load_file
+from gradverify.loader import cases_of
 
 _FOLDER = Path(__file__).parent.parent.parent / "cases"
 

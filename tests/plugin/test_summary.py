@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import pytest
 
 from gradverify.examination import examine
-from gradverify.loader import cases_of, load_file
+from gradverify.importer import load_file
+from gradverify.loader import cases_of
 from gradverify.render.json import read_json
 from gradverify.render.table import render_table
 from gradverify.verification import verify
