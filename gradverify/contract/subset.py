@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+from torch.utils.checkpoint import CheckpointError
 from typing_extensions import override
 
 from gradverify.contract.rule import Finding, Rule, broken, inapplicable, kept
@@ -42,6 +43,9 @@ class Subsets(Rule):
                 given = {name: one for name, one in subject.copies().items() if name in called.differentiable}
                 found = backward(called, given)
             except GradverifyError as error:
+                if isinstance(error.__cause__, CheckpointError):
+                    # It is recomputed in the backward, when the module holds its own parameters again.
+                    return inapplicable("a checkpointed module cannot have its parameters frozen from outside")
                 return broken(f"{alone}, {error.message}")
             expected = {name: subject.gradients[name] for name in chosen}
             text = subject.difference(of_gradients(found), of_gradients(expected))

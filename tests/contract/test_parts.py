@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from gradverify import verify
 from gradverify.candidate import Arguments
@@ -192,3 +193,27 @@ def test_a_bag_of_embeddings_is_audited():
         return torch.stack([rows.mean(0) for rows in w[i].tensor_split(o[1:].tolist())])
 
     assert verify(bag, inputs=inputs, reference=plain).passed
+
+
+class Checkpointed(nn.Module):
+    """Its activations are computed again in the backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(lambda x: self.linear(x).tanh(), x, use_reentrant=False)
+
+
+class Stored(Checkpointed):
+    """The same without."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).tanh()
+
+
+def test_a_checkpointed_module_is_not_accused_of_what_freezing_its_parameters_does():
+    """The rule does not apply; all others do."""
+    report = verify(Checkpointed(), inputs=[torch.randn(4, 5)], reference=Stored())
+    assert report.passed, str(report)
