@@ -65,15 +65,18 @@ class DoubleBackward(Rule):
         pair = subject.pair
         wide = pair.arguments.to(torch.float64)
         exact = _second(subject, reference.to(torch.float64), wide, Conditions.WIDENED)
-        precise = _precise(subject, wide) if pair.precision.unit >= _UNIT else None
+
+        def own() -> Values:
+            return _second(subject, reference, pair.arguments, Conditions.AS_CALLED)
+
+        coarse = pair.precision.unit > _UNIT
+        precise = _precise(subject, wide) if coarse else None
+        if precise is None:
+            text = difference_from_exact(found, own, exact, pair.precision.unit, _noisy(subject, reference))
+            # An alarm of float32 has to stand in float64.
+            precise = _precise(subject, wide) if text is not None and not coarse else None
         if precise is not None:
             text = difference_from_exact(precise, lambda: exact, exact, _UNIT)
-        else:
-
-            def own() -> Values:
-                return _second(subject, reference, pair.arguments, Conditions.AS_CALLED)
-
-            text = difference_from_exact(found, own, exact, pair.precision.unit, _noisy(subject, reference))
         if text is not None:
             return broken(f"{_detached(found)}{text}")
         return kept("as the reference has it")
